@@ -1,0 +1,1 @@
+//! Controllers and actions: the one place that orders check, act and notify.

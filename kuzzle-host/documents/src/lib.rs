@@ -1,0 +1,1 @@
+//! Indexes, collections and documents on an embedded store.

@@ -1,0 +1,1 @@
+//! Requests, responses, notifications and the registry of errors: plain data.

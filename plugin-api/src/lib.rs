@@ -1,0 +1,1 @@
+//! The binary contract between kuzzle-host and its protocol plugins, and the kit to write one.

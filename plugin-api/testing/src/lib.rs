@@ -1,0 +1,1 @@
+//! A fake host, so that a plugin is tested without a server.

@@ -1,0 +1,1 @@
+//! engine.io payload framing as the clients of each generation read it.
