@@ -1,0 +1,293 @@
+//! The registry of errors: every error that leaves the process has one row here.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Declares the registry: per error an id, a status, a message and a sentence for the manual. Makes from it the
+/// variants of [`ErrorId`] and one constructor of [`ApiError`] each, whose arguments are the message's placeholders.
+macro_rules! registry {
+    ($(
+        $variant:ident, $constructor:ident($($argument:ident),*), $status:literal, $id:literal,
+        $message:literal, $meaning:literal;
+    )*) => {
+        /// Names one row of the registry of errors.
+        ///
+        /// The dotted text of [`ErrorId::as_str`] is stable: it is promised to clients and plugins and never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorId {
+            $(
+                #[doc = concat!("`", $id, "`, status ", stringify!($status), ": ", $meaning)]
+                $variant,
+            )*
+        }
+
+        impl ErrorId {
+            /// Every row, in the order of the registry.
+            pub const ALL: &'static [ErrorId] = &[$(ErrorId::$variant),*];
+
+            /// Returns the stable dotted id.
+            pub fn as_str(self) -> &'static str {
+                match self { $(ErrorId::$variant => $id,)* }
+            }
+
+            /// Returns the status: an HTTP status code, the same on every protocol.
+            pub fn status(self) -> u16 {
+                match self { $(ErrorId::$variant => $status,)* }
+            }
+
+            /// Returns the message with its placeholders in braces.
+            pub fn template(self) -> &'static str {
+                match self { $(ErrorId::$variant => $message,)* }
+            }
+
+            /// Returns the manual's sentence: what happened and what to do about it.
+            pub fn meaning(self) -> &'static str {
+                match self { $(ErrorId::$variant => $meaning,)* }
+            }
+        }
+
+        impl ApiError {
+            $(
+                #[doc = concat!("Makes an error `", $id, "`. ", $meaning)]
+                pub fn $constructor($($argument: impl fmt::Display),*) -> ApiError {
+                    ApiError::new(ErrorId::$variant, format!($message))
+                }
+            )*
+        }
+    };
+}
+
+registry! {
+    NotJson, not_json(reason), 400, "api.request.not_json",
+    "the request is not valid JSON: {reason}",
+    "The message could not be parsed, or nests deeper than 128 levels; the reason names line and column.";
+
+    NotAnObject, not_an_object(found), 400, "api.request.not_an_object",
+    "the request must be a JSON object, got {found}",
+    "A request message is one JSON object. Over REST the body may also be an array.";
+
+    TooLarge, too_large(found, limit), 413, "api.request.too_large",
+    "the request has {found} bytes, at most {limit} are accepted",
+    "Split the request, or raise the server's limit on request size.";
+
+    FieldNotText, field_not_text(field, found), 400, "api.request.field_not_text",
+    "the request field `{field}` must be a string, got {found}",
+    "Names and ids are strings; numbers are accepted and taken as their decimal text.";
+
+    OptionNotText, option_not_text(field, found), 400, "api.request.option_not_text",
+    "the request option `{field}` must be a string, got {found}; to store a field of this name, wrap the document in `body`",
+    "`state`, `scope` and `users` are options of a subscription wherever they stand at the root of a request.";
+
+    ContentType, content_type(found), 400, "api.request.content_type",
+    "Invalid request content-type. Expected \"application/json\", got: \"{found}\"",
+    "REST speaks JSON only: send `Content-Type: application/json`, or none.";
+
+    Charset, charset(found), 400, "api.request.charset",
+    "Charset of the Request content-type must be utf-8. Expected \"application/json; charset=utf-8\", got: \"{found}\"",
+    "JSON is UTF-8: send `charset=utf-8`, or no charset.";
+
+    NoController, no_controller(), 400, "api.request.no_controller",
+    "No controller provided for object",
+    "The request has no `controller`.";
+
+    NoAction, no_action(), 400, "api.request.no_action",
+    "No action provided for object",
+    "The request has no `action`.";
+
+    UnknownAction, unknown_action(action, controller), 400, "api.request.unknown_action",
+    "No corresponding action {action} in controller {controller}",
+    "No such controller or action exists; names are case-sensitive, `read.serverInfo` lists them all.";
+
+    NotBuilt, not_built(action, controller), 501, "api.request.not_built",
+    "The action {action} of controller {controller} is not available yet",
+    "The action belongs to the API but this version of the server does not answer it yet.";
+
+    Overloaded, overloaded(), 503, "api.request.overloaded",
+    "Request discarded: Kuzzle Server is temporarily overloaded",
+    "Too many requests wait for an answer, in all or from this client; nothing was done. Try again later.";
+
+    TokenInvalid, token_invalid(), 401, "security.token.invalid",
+    "Json Web Token Error",
+    "The Bearer token was not issued by this server. Log in again, or send no token to act as the anonymous user.";
+
+    ArgumentsMissing, arguments_missing(needed), 400, "api.arguments.missing",
+    "Unable to build a path with those params. Supply at least {needed}",
+    "The action needs an index, a collection (`type`) or a document id (`id`) that the request does not name.";
+
+    BodyEmpty, body_empty(), 400, "api.arguments.body_empty",
+    "The body can't be empty",
+    "The action stores or publishes a document, and the body is absent, empty or not an object.";
+
+    BodyNotObject, body_not_object(found), 400, "api.arguments.body_not_object",
+    "The body must be a JSON object, got {found}",
+    "A document is a JSON object; arrays belong to `bulk.import`.";
+
+    IndexesNotArray, indexes_not_array(), 400, "api.arguments.indexes_not_array",
+    "The indexes attribute must be an array",
+    "`admin.deleteIndexes` takes the names of the indexes to delete in `body.indexes`.";
+
+    CollectionType, collection_type(found), 400, "api.arguments.collection_type",
+    "listCollections: unrecognized type argument: \"{found}\"",
+    "`type` is `all`, `stored` or `realtime`.";
+
+    SearchByGet, search_by_get(), 400, "api.arguments.search_by_get",
+    "The action _search can't be done with a GET",
+    "Search with POST, or name a document other than `_search`.";
+
+    DocumentNotFound, document_not_found(), 404, "documents.document.not_found",
+    "Not Found",
+    "No document has this id in this collection.";
+
+    DocumentToDeleteNotFound, document_to_delete_not_found(), 400, "documents.document.nothing_to_delete",
+    "Not Found",
+    "No document has this id in this collection, so nothing was deleted.";
+
+    DocumentToReplaceNotFound, document_to_replace_not_found(id), 404, "documents.document.nothing_to_replace",
+    "Document with id {id} not found.",
+    "`replace` needs a document of this id; `createOrReplace` does not.";
+
+    Refused, refused(reason), 400, "documents.write.refused",
+    "{reason}",
+    "The document store refused the request; the message says why.";
+
+    IndexNotFound, index_not_found(reason), 404, "documents.index.not_found",
+    "{reason}",
+    "The index to read from does not exist.";
+
+    Unavailable, unavailable(reason), 503, "documents.store.unavailable",
+    "{reason}",
+    "The document store takes no writes at the moment, because its disk is full, say. Nothing was stored; reads go on, and writes resume by themselves when the cause is gone.";
+
+    DeletedInPart, deleted_in_part(), 206, "documents.index.deleted_in_part",
+    "Some indexes could not be deleted",
+    "`admin.deleteIndexes` deleted some of the indexes; `errors` says which ones are left and why.";
+
+    Internal, internal(reason), 500, "server.internal",
+    "Internal error: {reason}",
+    "A fault of the server; its log has more.";
+}
+
+/// An error as a client receives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError {
+    /// The row of the registry this error is an instance of.
+    pub id: ErrorId,
+    /// HTTP status code, the same on every protocol.
+    pub status: u16,
+    /// What a person reads; old clients compare some of these texts, so they stay as they were.
+    pub message: String,
+    /// Machine-readable particulars, for example `{"subCode":2}` with an invalid token.
+    pub details: Option<Value>,
+    /// The parts that failed when the rest of the request was done (status 206); empty otherwise.
+    pub errors: Vec<Value>,
+}
+
+impl ApiError {
+    /// Makes an error of the given row with a message of its own. Prefer the constructors named after the rows, which
+    /// fill in the row's message.
+    pub fn new(id: ErrorId, message: impl Into<String>) -> ApiError {
+        ApiError { id, status: id.status(), message: message.into(), details: None, errors: Vec::new() }
+    }
+
+    /// Adds machine-readable particulars.
+    pub fn with_details(mut self, details: Value) -> ApiError {
+        self.details = Some(details);
+        self
+    }
+
+    /// Adds the parts that failed.
+    pub fn with_errors(mut self, errors: Vec<Value>) -> ApiError {
+        self.errors = errors;
+        self
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// Renders the registry as a Markdown table for the manual: id, status, message, meaning.
+pub fn errors_as_markdown() -> String {
+    let mut page = String::from("| id | status | message | meaning |\n|---|---|---|---|\n");
+    for id in ErrorId::ALL {
+        let cells = [
+            format!("`{}`", id.as_str()),
+            id.status().to_string(),
+            format!("`{}`", id.template()),
+            id.meaning().to_string(),
+        ];
+        page.push_str(&format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_distinct_dotted_and_lower_case() {
+        let ids: HashSet<&str> = ErrorId::ALL.iter().map(|id| id.as_str()).collect();
+        assert_eq!(ids.len(), ErrorId::ALL.len());
+        for id in ids {
+            let parts: Vec<&str> = id.split('.').collect();
+            assert!(parts.len() >= 2, "{id}");
+            assert!(
+                parts.iter().all(|part| !part.is_empty()
+                    && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')),
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_error_classes() {
+        for id in ErrorId::ALL {
+            assert!(
+                [206, 400, 401, 403, 404, 413, 500, 501, 503, 504].contains(&id.status()),
+                "{} has {}",
+                id.as_str(),
+                id.status()
+            );
+        }
+    }
+
+    #[test]
+    fn meanings_are_sentences() {
+        for id in ErrorId::ALL {
+            assert!(id.meaning().ends_with('.'), "{}", id.as_str());
+        }
+    }
+
+    #[test]
+    fn constructors_fill_the_placeholders() {
+        let error = ApiError::unknown_action("fly", "write");
+        assert_eq!(error.message, "No corresponding action fly in controller write");
+        assert_eq!((error.id, error.status), (ErrorId::UnknownAction, 400));
+        assert_eq!(
+            ApiError::content_type("text/plain").message,
+            "Invalid request content-type. Expected \"application/json\", got: \"text/plain\""
+        );
+        assert_eq!(
+            ErrorId::TooLarge.template(),
+            "the request has {found} bytes, at most {limit} are accepted"
+        );
+    }
+
+    #[test]
+    fn markdown_has_a_row_per_error() {
+        let page = errors_as_markdown();
+        assert_eq!(page.lines().count(), ErrorId::ALL.len() + 2);
+        for (line, id) in page.lines().skip(2).zip(ErrorId::ALL) {
+            assert!(line.starts_with(&format!("| `{}` | {} | ", id.as_str(), id.status())), "{line}");
+            assert_eq!(line.replace("\\|", "").matches('|').count(), 5, "{line}");
+        }
+    }
+}
