@@ -1,1 +1,30 @@
 //! Indexes, collections and documents on an embedded store.
+//!
+//! [`Documents`] is the whole public face: open a data directory, read documents at once, submit writes and await
+//! their answers. Each write is answered when it is durable (see [`SyncPolicy`]), and one committer thread gathers
+//! the writes that wait at the same moment into one batch with one sync.
+//!
+//! The crate knows nothing of users, rights, protocols or HTTP. The texts of its errors are those that clients of
+//! the search engine behind the original server saw, since client code matches on them.
+
+mod catalogue;
+mod committer;
+mod documents;
+mod error;
+mod evaluate;
+mod id;
+mod limits;
+mod merge;
+mod names;
+mod op;
+mod options;
+mod queue;
+mod record;
+mod store;
+mod write;
+
+pub use documents::{Documents, Health};
+pub use error::{Error, OpenError};
+pub use limits::*;
+pub use options::{Options, SyncPolicy};
+pub use write::{Document, Write, Written};

@@ -1,0 +1,61 @@
+//! Where documents rest: ordered keys, atomic batches that are on stable storage when they return, consistent reads.
+
+mod redb;
+
+use bytes::Bytes;
+
+pub(crate) use self::redb::RedbStore;
+
+/// The two ordered maps of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Space {
+    /// Documents, see [`crate::record`].
+    Documents,
+    /// Names of indexes and collections, and the store's own notes.
+    Catalogue,
+}
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Sets a key.
+    Put(Space, Bytes, Bytes),
+    /// Removes a key, if it is there.
+    Remove(Space, Bytes),
+}
+
+/// Why a store did not do as asked.
+#[derive(Debug)]
+pub(crate) enum StoreError {
+    /// The disk refused: full, or broken. The batch was not applied; a later one may succeed.
+    Io(std::io::Error),
+    /// The file holds what it cannot have been given.
+    Corrupt(String),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Corrupt(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// An embedded ordered key-value store. One thread commits at a time; any number read.
+pub(crate) trait Store: Send + Sync {
+    /// Reads one key of the last committed batch.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Reads up to `limit` pairs in key order, from `from` (included) to `to` (excluded).
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError>;
+
+    /// Applies all changes in order, or none; on stable storage when it returns.
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+}
