@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what the tests need and the machine lacks, by package name: Debian packages where that is allowed, and the
+# npm packages of each folder below tests/clients. Says what it cannot install.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# command=package
+NEEDED="curl=curl nc=netcat-openbsd ip=iproute2 unshare=util-linux nsenter=util-linux mount=mount kill=procps
+    node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc"
+
+missing=
+for pair in $NEEDED; do
+    command -v "${pair%%=*}" >/dev/null || missing+=" ${pair#*=}"
+done
+
+if [ -n "$missing" ]; then
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo="sudo -n"
+    if command -v apt-get >/dev/null && $sudo true 2>/dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        $sudo apt-get update -qq
+        # shellcheck disable=SC2086
+        $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    else
+        echo "cannot install$missing: neither root nor sudo without a password; install them and run again" >&2
+        exit 1
+    fi
+fi
+
+for manifest in clients/*/package.json; do
+    [ -e "$manifest" ] || continue
+    folder=$(dirname "$manifest")
+    [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && continue
+    echo "npm ci in tests/$folder"
+    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+    touch "$folder/node_modules/.package-lock.json"
+done
