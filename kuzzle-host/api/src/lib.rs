@@ -1,1 +1,18 @@
 //! Controllers and actions: the one place that orders check, act and notify.
+//!
+//! [`Api::handle`] takes one request, whatever protocol carried it, and gives its one response. Nothing here knows
+//! which protocol that was: its label is counted and echoed, never looked at.
+
+mod actions;
+mod api;
+mod facts;
+mod gate;
+mod origin;
+mod statistics;
+mod step;
+
+pub use actions::{ActionName, actions};
+pub use api::{Api, Limits};
+pub use facts::{CpuFacts, CpuTimes, Facts, PluginFacts, ServerFacts};
+pub use origin::{Defaults, Origin};
+pub use statistics::{OpenConnection, Statistics, Traffic};

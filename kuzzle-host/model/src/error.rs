@@ -147,13 +147,33 @@ registry! {
     "Document with id {id} not found.",
     "`replace` needs a document of this id; `createOrReplace` does not.";
 
-    Refused, refused(reason), 400, "documents.write.refused",
+    DocumentExists, document_exists(reason), 400, "documents.document.already_exists",
     "{reason}",
-    "The document store refused the request; the message says why.";
+    "`create` found a document of this id; `createOrReplace` does not mind.";
 
-    IndexNotFound, index_not_found(reason), 404, "documents.index.not_found",
+    DocumentMissing, document_missing(reason), 400, "documents.document.missing",
     "{reason}",
-    "The index to read from does not exist.";
+    "`update` needs a document of this id to merge into.";
+
+    DocumentInvalid, document_invalid(reason), 400, "documents.document.invalid",
+    "{reason}",
+    "The document cannot be stored as it is: it is too large or nests too deep; the message says what and how much.";
+
+    IndexExists, index_exists(reason), 400, "documents.index.already_exists",
+    "{reason}",
+    "`createIndex` found an index of this name.";
+
+    IndexMissing, index_missing(reason), 400, "documents.index.missing",
+    "{reason}",
+    "The index does not exist, and only the writing of documents creates one on the way.";
+
+    NameInvalid, name_invalid(reason), 400, "documents.name.invalid",
+    "{reason}",
+    "No index, collection or document may have this name; the message says which rule it breaks.";
+
+    LimitReached, limit_reached(reason), 400, "documents.limit.reached",
+    "{reason}",
+    "The store holds as many indexes or collections as it may.";
 
     Unavailable, unavailable(reason), 503, "documents.store.unavailable",
     "{reason}",

@@ -1,0 +1,207 @@
+//! The funnel: every request passes here, in one order of checks.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use kuzzle_documents::Documents;
+use kuzzle_model::{ApiError, Malformed, Request, Response};
+use serde_json::json;
+
+use crate::actions::{self, Lookup};
+use crate::gate::{Gate, Place};
+use crate::statistics::{OngoingRequest, Statistics};
+use crate::step::Step;
+use crate::{Facts, Origin};
+
+/// Answers requests. Clones are handles to the same server.
+#[derive(Clone)]
+pub struct Api {
+    core: Arc<Core>,
+}
+
+/// How much the api takes on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that may be under way, from the first check to the answer; default 10,000, at least 1. One more is
+    /// answered 503. Instances and connections share these places fairly once they run short, and one connection has
+    /// at most a tenth of them.
+    pub accepted_max: usize,
+    /// Requests that may compute at the same moment; default twice the number of processors, at least 1. More wait
+    /// their turn. Waiting for a disk does not count.
+    pub computing_max: usize,
+    /// Bounds on a single request.
+    pub request: kuzzle_model::Limits,
+}
+
+/// What actions work on.
+pub(crate) struct Core {
+    pub(crate) documents: Documents,
+    pub(crate) facts: Arc<dyn Facts>,
+    pub(crate) statistics: Statistics,
+    request_limits: kuzzle_model::Limits,
+    gate: Arc<Gate>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Limits {
+            accepted_max: 10_000,
+            computing_max: 2 * processors,
+            request: kuzzle_model::Limits::default(),
+        }
+    }
+}
+
+impl Api {
+    /// Makes the api over a document store. `facts` is what the host knows of itself and its plugins.
+    pub fn new(documents: Documents, limits: Limits, facts: Arc<dyn Facts>) -> Api {
+        Api {
+            core: Arc::new(Core {
+                documents,
+                facts,
+                statistics: Statistics::default(),
+                request_limits: limits.request,
+                gate: Arc::new(Gate::new(limits.accepted_max, limits.computing_max)),
+            }),
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// All that can be done at once is done in this call, before the future is first polled: what is read is read, and
+    /// a write has taken its place among all writes, so requests handled one after the other act in that order. Two
+    /// things make the future pending: a write until it is durable, and a server that computes for as many requests as
+    /// it may, which then take turns in the order in which their futures are first polled. The future needs no
+    /// particular runtime. Dropping it gives up the answer, not the write.
+    ///
+    /// The checks, in order: overload (503), token (401), controller and action given (400) and known (400), built
+    /// (501); then the action's own arguments. No user exists who could be denied anything, so there is no check of
+    /// rights: the anonymous user may do everything.
+    pub fn handle(&self, request: Request, origin: Origin) -> impl Future<Output = Response> + Send + use<> {
+        self.start(request, origin).answer()
+    }
+
+    /// Answers a request that comes as one JSON message; what is no request is answered with what is wrong with it.
+    /// See [`Api::handle`].
+    pub fn handle_message(
+        &self,
+        message: &[u8],
+        origin: Origin,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let started = match Request::from_message(message, &self.core.request_limits) {
+            Ok(request) => self.start(request, origin),
+            Err(malformed) => self.refuse(malformed, &origin),
+        };
+        started.answer()
+    }
+
+    /// Returns the counters per protocol label. The host tells of connections through it.
+    pub fn statistics(&self) -> &Statistics {
+        &self.core.statistics
+    }
+
+    fn start(&self, request: Request, origin: Origin) -> Started {
+        let ongoing = self.core.statistics.request_started(&origin.protocol);
+        let Some(place) = self.core.gate.accept(&origin.instance, origin.connection) else {
+            return Started::done(ongoing, Response::failure(request, ApiError::overloaded()));
+        };
+        let way = Way { core: Arc::clone(&self.core), ongoing, _place: place };
+        let Some(_computing) = self.core.gate.compute_now() else {
+            return Started::Queued(way, Box::new(request), origin);
+        };
+        match self.core.run(request, &origin) {
+            Step::Done(response) => Started::done(way.ongoing, *response),
+            step @ Step::Waits(_) => Started::Waits(way, step),
+        }
+    }
+
+    fn refuse(&self, malformed: Malformed, origin: &Origin) -> Started {
+        let ongoing = self.core.statistics.request_started(&origin.protocol);
+        Started::done(ongoing, malformed.into_response())
+    }
+}
+
+/// A request after the call that started it.
+enum Started {
+    Done(Box<Response>),
+    Waits(Way, Step),
+    Queued(Way, Box<Request>, Origin),
+}
+
+impl Started {
+    fn done(ongoing: OngoingRequest, response: Response) -> Started {
+        ongoing.answered(response.status);
+        Started::Done(Box::new(response))
+    }
+
+    async fn answer(self) -> Response {
+        match self {
+            Started::Done(response) => *response,
+            Started::Waits(way, step) => way.finish(step).await,
+            Started::Queued(way, request, origin) => way.run_in_turn(*request, origin).await,
+        }
+    }
+}
+
+/// What an accepted request holds until it is answered.
+struct Way {
+    core: Arc<Core>,
+    ongoing: OngoingRequest,
+    _place: Place,
+}
+
+impl Way {
+    async fn finish(self, step: Step) -> Response {
+        let response = match step {
+            Step::Done(response) => *response,
+            Step::Waits(answer) => answer.await,
+        };
+        self.ongoing.answered(response.status);
+        response
+    }
+
+    async fn run_in_turn(self, request: Request, origin: Origin) -> Response {
+        let computing = self.core.gate.compute_later().await;
+        let step = self.core.run(request, &origin);
+        drop(computing);
+        self.finish(step).await
+    }
+}
+
+impl Core {
+    /// Checks who asks for what, and starts the action.
+    fn run(&self, request: Request, origin: &Origin) -> Step {
+        if request.authorization.as_deref().is_some_and(has_token) {
+            return Step::failure(request, unknown_token());
+        }
+        if request.controller.is_empty() {
+            return Step::failure(request, ApiError::no_controller());
+        }
+        if request.action.is_empty() {
+            return Step::failure(request, ApiError::no_action());
+        }
+        match actions::find(&request.controller, &request.action) {
+            Lookup::Built(run) => run(self, request, origin),
+            Lookup::NotYet => {
+                let error = ApiError::not_built(&request.action, &request.controller);
+                Step::failure(request, error)
+            }
+            Lookup::Unknown => {
+                let error = ApiError::unknown_action(&request.action, &request.controller);
+                Step::failure(request, error)
+            }
+        }
+    }
+}
+
+/// Tells whether a header `Authorization` carries a Bearer token; anything else means the anonymous user.
+fn has_token(authorization: &str) -> bool {
+    authorization.strip_prefix("Bearer ").is_some_and(|token| !token.trim().is_empty())
+}
+
+/// No user exists yet, so this server has issued no token.
+fn unknown_token() -> ApiError {
+    ApiError::token_invalid()
+        .with_details(json!({"subCode": 2, "description": "the token was not issued by this server"}))
+}

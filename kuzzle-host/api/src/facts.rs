@@ -1,0 +1,71 @@
+//! What the api asks its host about the process and its plugins.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// The host's knowledge of itself, asked for by `read.serverInfo` each time it is called.
+pub trait Facts: Send + Sync + 'static {
+    /// Returns what is true of the process and its machine now.
+    fn server(&self) -> ServerFacts;
+
+    /// Returns the protocol instances that the configuration declares, running or not.
+    fn plugins(&self) -> Vec<PluginFacts>;
+}
+
+/// The process and its machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerFacts {
+    /// Version of the product.
+    pub version: String,
+    /// Time since the process started.
+    pub uptime: Duration,
+    /// Resident memory of the process, in bytes.
+    pub memory_used_bytes: u64,
+    /// Memory of the machine, in bytes.
+    pub memory_total_bytes: u64,
+    /// Memory of the machine that is free, in bytes.
+    pub memory_free_bytes: u64,
+    /// One entry per processor.
+    pub cpus: Vec<CpuFacts>,
+}
+
+/// One processor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CpuFacts {
+    /// Name of the model.
+    pub model: String,
+    /// Clock, in MHz; 0 when unknown.
+    pub speed_mhz: u64,
+    /// Time spent since the machine started.
+    pub times: CpuTimes,
+}
+
+/// Time a processor has spent, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// In programs.
+    pub user_ms: u64,
+    /// In programs of low priority.
+    pub nice_ms: u64,
+    /// In the kernel.
+    pub sys_ms: u64,
+    /// Idle.
+    pub idle_ms: u64,
+    /// Serving interrupts.
+    pub irq_ms: u64,
+}
+
+/// One protocol instance and the plugin that serves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PluginFacts {
+    /// Name of the instance, the key under which `serverInfo` lists it.
+    pub name: String,
+    /// Version of the plugin, if it could be read.
+    pub version: Option<String>,
+    /// Whether the configuration enables the instance.
+    pub activated: bool,
+    /// What else is known (state, reason, listening addresses, generation and so on), listed beside the above under
+    /// its own keys.
+    pub status: Map<String, Value>,
+}
