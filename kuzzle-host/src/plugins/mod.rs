@@ -1,0 +1,4 @@
+//! The plugin manager.
+
+pub(crate) mod declaration;
+pub(crate) mod machine;
