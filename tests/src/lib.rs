@@ -1,1 +1,46 @@
-//! Black-box tests of the built server through real clients.
+//! What the black-box tests share: the built binaries, a server on ports of its own, clients, and patience.
+//!
+//! Everything here fails the test that uses it by a panic that says what was being done and what was found, with the
+//! server's log beside it.
+
+pub mod binaries;
+pub mod client;
+pub mod errors_page;
+pub mod files;
+pub mod load;
+pub mod namespace;
+pub mod process;
+pub mod server;
+pub mod wait;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+pub use client::{Answer, HttpClient};
+pub use files::TempDir;
+pub use namespace::Namespace;
+pub use server::{Server, ServerOptions};
+pub use wait::{PATIENCE, wait_for};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the tests are a folder of the repository").to_owned()
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+///
+/// # Panics
+///
+/// When it cannot run or fails, with everything that it printed.
+pub fn run_for_text(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
