@@ -61,7 +61,7 @@ macro_rules! registry {
 registry! {
     NotJson, not_json(reason), 400, "api.request.not_json",
     "the request is not valid JSON: {reason}",
-    "The message could not be parsed, or nests deeper than 128 levels; the reason names line and column.";
+    "The message could not be parsed, or nests deeper than 127 levels; the reason names line and column.";
 
     NotAnObject, not_an_object(found), 400, "api.request.not_an_object",
     "the request must be a JSON object, got {found}",

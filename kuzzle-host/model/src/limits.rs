@@ -1,10 +1,11 @@
 //! Bounds on what a peer may send, applied before memory is taken for it.
 
-/// Deepest nesting of objects and arrays that a request may have; deeper JSON is refused as malformed.
+/// Deepest nesting of objects and arrays in a request message, the message itself counted; deeper JSON is refused as
+/// malformed.
 ///
 /// This is the JSON parser's own recursion limit, named here because the parser, the serialiser and the deep merge of
 /// an update all recurse at most this far.
-pub const JSON_DEPTH_MAX: usize = 128;
+pub const JSON_DEPTH_MAX: usize = 127;
 
 /// Default of [`Limits::request_max_bytes`]: 1 MiB.
 ///
