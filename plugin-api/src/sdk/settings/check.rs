@@ -84,7 +84,9 @@ impl Reader {
     /// Takes a `string`.
     pub fn string(&mut self, name: &'static str) -> String {
         let (value, setting) = self.take(name);
-        let Some(Setting { kind: Kind::Text { default, choices }, .. }) = setting else { return String::new() };
+        let Some(Setting { kind: Kind::Text { default, choices }, .. }) = setting else {
+            return String::new();
+        };
         let Some(value) = value else { return (*default).to_owned() };
         self.text(&pointer(name), value, choices).unwrap_or_else(|| (*default).to_owned())
     }
@@ -146,7 +148,8 @@ impl Reader {
         match nearest(key, self.settings.iter().map(|setting| setting.name)) {
             Some(name) => format!("does not exist; did you mean `{name}`?"),
             None => {
-                let names: Vec<_> = self.settings.iter().map(|setting| format!("`{}`", setting.name)).collect();
+                let names: Vec<_> =
+                    self.settings.iter().map(|setting| format!("`{}`", setting.name)).collect();
                 format!("does not exist; the settings are {}", names.join(", "))
             }
         }

@@ -95,7 +95,10 @@ impl Setting {
                 assert!(max <= i64::MAX as u64, "a setting's range ends beyond what the file format holds");
             }
             Kind::Text { default, choices } => {
-                assert!(choices.is_empty() || contains(choices, default), "a setting's default is none of its choices");
+                assert!(
+                    choices.is_empty() || contains(choices, default),
+                    "a setting's default is none of its choices"
+                );
             }
             Kind::List { default, choices } => {
                 let mut at = 0;

@@ -37,7 +37,9 @@ pub const fn manifest<const N: usize>(name: &str, version: &str, label: &str, se
     text.raw("{\"name\":").quoted(name).raw(",\"version\":").quoted(version).raw(",\"label\":").quoted(label);
     text.raw(",\"abi\":{\"major\":").number(abi::MAJOR as u64).raw(",\"minor\":").number(abi::MINOR as u64);
     text.raw(",\"draft\":").quoted(abi::DRAFT).raw("},\"panic\":");
-    text.quoted(if cfg!(panic = "unwind") { "unwind" } else { "abort" }).raw(",\"rustc\":").quoted(abi::RUSTC);
+    text.quoted(if cfg!(panic = "unwind") { "unwind" } else { "abort" })
+        .raw(",\"rustc\":")
+        .quoted(abi::RUSTC);
     text.raw(",\"target\":\"").escaped(std::env::consts::ARCH).byte(b'-').escaped(std::env::consts::OS);
     text.raw("\",\"settings\":").raw(settings).byte(b'}');
     text
