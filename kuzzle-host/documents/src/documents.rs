@@ -7,14 +7,17 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::catalogue::Catalogue;
-use crate::committer::{self, SEQUENCE_KEY, Shared};
+use crate::checkpoint;
+use crate::committer::Committer;
+use crate::directory::{self, DirectoryLock, Opened};
+use crate::disk::{Directory, Disk};
 use crate::error::{Error, OpenError};
 use crate::evaluate::{Prepared, Reader};
 use crate::options::Options;
+use crate::overlay::Layer;
 use crate::queue::Queue;
 use crate::record::Key;
-use crate::store::{RedbStore, Space, Store, StoreError};
+use crate::shared::{Checkpoint, Shared};
 use crate::write::{Document, Write, Written};
 
 /// The documents of one data directory. Clones are handles to the same store; it closes with [`Documents::close`] or
@@ -29,7 +32,8 @@ pub struct Documents {
 
 struct Inner {
     shared: Arc<Shared>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 /// The state of a store, for those who watch over the server.
@@ -46,37 +50,63 @@ pub struct Health {
 }
 
 impl Documents {
-    /// Opens a data directory, creating it where it is missing.
+    /// Opens a data directory, creating it where it is missing, and recovers what a crash left in its journal.
+    ///
+    /// Errors: another process has it, its format is newer, a file in it is damaged, or the disk refuses. A full disk
+    /// does not hinder opening a directory that was used before.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(path).map_err(|source| OpenError::Io {
-            doing: "create the data directory",
-            path: path.to_owned(),
-            source,
-        })?;
-        let file = path.join("documents.redb");
-        let failed = |error| match error {
-            StoreError::Io(source) => OpenError::Io { doing: "open", path: file.clone(), source },
-            StoreError::Corrupt(reason) => OpenError::Corrupt { path: file.clone(), reason },
-        };
-        let store = RedbStore::open(&file, options.cache_bytes).map_err(failed)?;
-        let (catalogue, sequence) = load(&store).map_err(failed)?;
+        let lock = directory::lock(path)?;
+        Self::open_on(Arc::new(Directory::new(path)), path, options, Some(lock))
+    }
+
+    /// Opens the directory `path` as `disk` shows it.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: Options,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, OpenError> {
+        let Opened { store, journal, catalogue, recovered } = directory::open(&disk, path, &options)?;
+        if recovered.torn {
+            tracing::info!(
+                "a batch that was being written at the last stop was left out; no answer was given to it"
+            );
+        }
+        let sequence = recovered.last;
+        let layer = Layer::from_ops(recovered.ops, recovered.last);
         let shared = Arc::new(Shared {
             catalogue: RwLock::new(catalogue),
+            overlay: RwLock::default(),
             store: Arc::new(store),
+            disk,
             queue: Queue::new(options.queue_limit, options.queue_bytes),
+            options,
+            checkpoint: Checkpoint::default(),
+            journal_failure: Mutex::new(None),
         });
-        let thread = std::thread::Builder::new()
-            .name("documents".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || committer::run(&shared, sequence)
-            })
-            .map_err(|source| OpenError::Io {
-                doing: "start the committer of",
+        if !layer.is_empty() {
+            tracing::info!(documents = layer.documents.len(), "recovered writes from the journal");
+            let layer = Arc::new(layer);
+            shared.overlay.write().frozen = Some(Arc::clone(&layer));
+            shared.checkpoint.request(layer);
+        }
+        let committer = Committer::new(Arc::clone(&shared), journal, sequence);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| OpenError::Io {
+                doing: "start a thread for",
                 path: path.to_owned(),
                 source,
-            })?;
-        Ok(Self { inner: Arc::new(Inner { shared, committer: Mutex::new(Some(thread)) }) })
+            })
+        };
+        let checkpointer = spawn("documents-store", {
+            let shared = Arc::clone(&shared);
+            Box::new(move || checkpoint::run(&shared))
+        })?;
+        let committer = spawn("documents-write", Box::new(move || committer.run())).inspect_err(|_| {
+            shared.checkpoint.stop();
+        })?;
+        let threads = Mutex::new(vec![committer, checkpointer]);
+        Ok(Self { inner: Arc::new(Inner { shared, threads, lock: Mutex::new(lock) }) })
     }
 
     /// Reads a document; none when it, its collection or its index does not exist.
@@ -112,22 +142,49 @@ impl Documents {
 
     /// Whether writes are taken, and the space used.
     pub fn health(&self) -> Health {
-        Health { unwritable: None, used_bytes: 0, free_bytes: None, waiting: self.inner.shared.queue.len() }
+        let shared = &self.inner.shared;
+        Health {
+            unwritable: shared
+                .space_missing()
+                .or_else(|| shared.checkpoint.failure())
+                .or_else(|| shared.journal_failure.lock().clone()),
+            used_bytes: shared.disk.used_bytes().unwrap_or_default(),
+            free_bytes: shared.disk.free_bytes().ok(),
+            waiting: shared.queue.len(),
+        }
     }
 
-    /// Lets nothing more in, waits for what is under way, and closes the files. Later writes are answered
+    /// Lets nothing more in, waits for what is under way, and closes the files. Later reads and writes are answered
     /// [`Error::Closed`]. Blocks the calling thread for as long as the disk takes.
     pub fn close(&self) {
         self.inner.close();
     }
 }
 
+#[cfg(test)]
+impl Documents {
+    /// Number of documents in the store itself, those that nobody can reach included.
+    pub(crate) fn stored_documents(&self) -> usize {
+        self.inner
+            .shared
+            .store
+            .scan(crate::store::Space::Documents, b"", &[0xff; 8], usize::MAX)
+            .unwrap()
+            .len()
+    }
+}
+
 impl Inner {
     fn close(&self) {
         self.shared.queue.close();
-        if let Some(thread) = self.committer.lock().take() {
-            let _ = thread.join();
+        let mut threads = self.threads.lock();
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the document store panicked");
+            }
         }
+        self.shared.store.close();
+        self.lock.lock().take();
     }
 }
 
@@ -135,29 +192,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn load(store: &dyn Store) -> Result<(Catalogue, u64), StoreError> {
-    let mut catalogue = Catalogue::default();
-    for (key, value) in store.scan(Space::Catalogue, b"c", b"j", usize::MAX)? {
-        let text = std::str::from_utf8(&key[1..])
-            .map_err(|_| StoreError::Corrupt("a name in the catalogue is not UTF-8".to_owned()))?;
-        match (key[0], text.split_once('\0')) {
-            (b'i', None) => catalogue.add_index(text),
-            (b'c', Some((index, collection))) => {
-                let id = <[u8; 4]>::try_from(&value[..])
-                    .map_err(|_| StoreError::Corrupt(format!("collection `{collection}` has no number")))?;
-                catalogue.add_collection(index, collection, u32::from_be_bytes(id));
-            }
-            _ => return Err(StoreError::Corrupt("an entry of the catalogue is of no known kind".to_owned())),
-        }
-    }
-    let sequence = match store.get(Space::Catalogue, SEQUENCE_KEY)? {
-        None => 0,
-        Some(bytes) => u64::from_be_bytes(
-            <[u8; 8]>::try_from(&bytes[..])
-                .map_err(|_| StoreError::Corrupt("the sequence is not a number".to_owned()))?,
-        ),
-    };
-    Ok((catalogue, sequence))
 }

@@ -8,19 +8,27 @@
 //! the search engine behind the original server saw, since client code matches on them.
 
 mod catalogue;
+mod checkpoint;
 mod committer;
+mod directory;
+mod disk;
 mod documents;
 mod error;
 mod evaluate;
 mod id;
+mod journal;
 mod limits;
 mod merge;
 mod names;
 mod op;
 mod options;
+mod overlay;
 mod queue;
 mod record;
+mod shared;
 mod store;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use documents::{Documents, Health};

@@ -28,6 +28,10 @@ pub struct Options {
     pub queue_limit: usize,
     /// Bytes of documents that may wait at once, refused likewise. Default 64 MiB. A single write is always let in.
     pub queue_bytes: usize,
+    /// Space for the journal, in bytes, taken when the data directory is made. Default 16 MiB, at least 128 KiB. Half of
+    /// it may wait to be brought into the store, and is held in memory meanwhile: more makes sustained writing cheaper,
+    /// less makes memory under load smaller and the start after a crash quicker.
+    pub journal_bytes: u64,
     /// Free space, in bytes, below which writes are refused with [`Error::Unavailable`](crate::Error::Unavailable)
     /// until more is free again. Default 16 MiB.
     pub reserve_bytes: u64,
@@ -40,6 +44,7 @@ impl Default for Options {
             cache_bytes: 8 << 20,
             queue_limit: 16_384,
             queue_bytes: 64 << 20,
+            journal_bytes: 16 << 20,
             reserve_bytes: 16 << 20,
         }
     }

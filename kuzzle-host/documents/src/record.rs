@@ -21,18 +21,38 @@ pub(crate) const HEADER_LEN: usize = 16;
 
 /// Key of a document in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key(Box<[u8]>);
+pub(crate) struct Key(Bytes);
 
 impl Key {
     pub(crate) fn new(collection: CollectionId, id: &str) -> Self {
         let mut bytes = Vec::with_capacity(4 + id.len());
         bytes.extend_from_slice(&collection.to_be_bytes());
         bytes.extend_from_slice(id.as_bytes());
-        Self(bytes.into_boxed_slice())
+        Self(bytes.into())
+    }
+
+    /// Takes bytes read from a file; none when they are too short to be a key.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() >= 4).then(|| Self(Bytes::copy_from_slice(bytes)))
+    }
+
+    /// The smallest key of a collection.
+    pub(crate) fn first_of(collection: CollectionId) -> Self {
+        Self::new(collection, "")
+    }
+
+    pub(crate) fn collection(&self) -> CollectionId {
+        let mut number = [0; 4];
+        number.copy_from_slice(&self.0[..4]);
+        CollectionId::from_be_bytes(number)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
     }
 }
 
@@ -85,6 +105,10 @@ impl Record {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -1,10 +1,11 @@
 //! Where documents rest: ordered keys, atomic batches that are on stable storage when they return, consistent reads.
 
+mod backend;
 mod redb;
 
 use bytes::Bytes;
 
-pub(crate) use self::redb::RedbStore;
+pub(crate) use self::redb::{RedbStore, STORE_NAME};
 
 /// The two ordered maps of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,8 @@ pub(crate) enum StoreError {
     Io(std::io::Error),
     /// The file holds what it cannot have been given.
     Corrupt(String),
+    /// The store was closed.
+    Closed,
 }
 
 impl std::fmt::Display for StoreError {
@@ -38,6 +41,7 @@ impl std::fmt::Display for StoreError {
         match self {
             Self::Io(error) => write!(f, "{error}"),
             Self::Corrupt(reason) => f.write_str(reason),
+            Self::Closed => f.write_str("the store is closed"),
         }
     }
 }
@@ -58,4 +62,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Applies all changes in order, or none; on stable storage when it returns.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Closes the files; whatever is asked later is refused.
+    fn close(&self);
 }

@@ -1,20 +1,55 @@
 //! The store on redb: one file, a copy-on-write B-tree.
+//!
+//! After one error of the disk redb refuses everything, reads too, until the database is opened anew. So this is done
+//! here, at once and by whoever meets the error first: the last batch that was committed is intact, and each batch
+//! keeps the list of free pages with it ("quick repair"), so opening anew takes no walk through the file.
 
-use std::path::Path;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
+use super::backend::Backend;
 use super::{Change, Space, Store, StoreError};
+use crate::disk::Disk;
 
-const DOCUMENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
-const CATALOGUE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("catalogue");
+/// Name of the file.
+pub(crate) const STORE_NAME: &str = "documents.redb";
+
+/// What the file is called until it is whole for the first time.
+const UNFINISHED_NAME: &str = "documents.redb.new";
+
+type Pairs = TableDefinition<'static, &'static [u8], &'static [u8]>;
+const DOCUMENTS: Pairs = TableDefinition::new("documents");
+const CATALOGUE: Pairs = TableDefinition::new("catalogue");
+
+/// Times a read is tried over an error of the disk.
+const READ_TRIES: usize = 3;
 
 /// See the module.
 pub(crate) struct RedbStore {
-    database: Database,
+    disk: Arc<dyn Disk>,
+    cache_bytes: usize,
+    opened: RwLock<State>,
+    /// Grows with each opening, so that of many who meet an error one opens anew.
+    openings: AtomicU64,
+}
+
+enum State {
+    Open(Box<Opened>),
+    /// Opening anew failed; the next one to come tries again.
+    Failed,
+    Closed,
+}
+
+struct Opened {
+    // Before the database, for it must be gone first.
     snapshot: RwLock<Snapshot>,
+    database: Database,
 }
 
 /// The state after the last commit. Kept open, since opening one for each read would cost more than the read.
@@ -24,14 +59,83 @@ struct Snapshot {
 }
 
 impl RedbStore {
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(cache_bytes).create(path).map_err(convert)?;
-        let transaction = database.begin_write().map_err(convert)?;
+    /// Makes the file. It bears its name only when it is whole.
+    pub(crate) fn create(disk: &dyn Disk) -> Result<(), StoreError> {
+        let file = disk.create(UNFINISHED_NAME).map_err(StoreError::Io)?;
+        let database = Database::builder().create_with_backend(Backend(file)).map_err(convert)?;
+        let mut transaction = database.begin_write().map_err(convert)?;
+        transaction.set_quick_repair(true);
         transaction.open_table(DOCUMENTS).map_err(convert)?;
         transaction.open_table(CATALOGUE).map_err(convert)?;
         transaction.commit().map_err(convert)?;
-        let snapshot = RwLock::new(Snapshot::new(&database)?);
-        Ok(Self { database, snapshot })
+        drop(database);
+        disk.rename(UNFINISHED_NAME, STORE_NAME).map_err(StoreError::Io)
+    }
+
+    /// Opens the file, `NotFound` when there is none.
+    pub(crate) fn open(disk: Arc<dyn Disk>, cache_bytes: usize) -> Result<Self, StoreError> {
+        let opened = Opened::new(&*disk, cache_bytes)?;
+        Ok(Self {
+            disk,
+            cache_bytes,
+            opened: RwLock::new(State::Open(Box::new(opened))),
+            openings: AtomicU64::new(0),
+        })
+    }
+
+    /// Reads with `read`; over an error of the disk the database is opened anew and the read tried again.
+    fn read<T>(&self, read: impl Fn(&Snapshot) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let opening = self.openings.load(Ordering::Acquire);
+            let result = match &*self.opened.read() {
+                State::Open(opened) => read(&opened.snapshot.read()),
+                State::Failed => Err(not_open()),
+                State::Closed => Err(StoreError::Closed),
+            };
+            match result {
+                Err(StoreError::Io(error)) if tries < READ_TRIES => {
+                    tracing::warn!(%error, "the document store is opened anew after an error of the disk");
+                    self.reopen(opening)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Opens the database anew, unless another thread did so since the `opening` given.
+    fn reopen(&self, opening: u64) -> Result<(), StoreError> {
+        let mut state = self.opened.write();
+        let due = match &*state {
+            State::Open(_) => self.openings.load(Ordering::Acquire) == opening,
+            State::Failed => true,
+            State::Closed => return Err(StoreError::Closed),
+        };
+        if due {
+            *state = State::Failed;
+            *state = State::Open(Box::new(Opened::new(&*self.disk, self.cache_bytes)?));
+            self.openings.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+impl Opened {
+    fn new(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, StoreError> {
+        let file = disk.open(STORE_NAME).map_err(StoreError::Io)?;
+        if file.len().map_err(StoreError::Io)? == 0 {
+            // redb would take an empty file for a new one.
+            return Err(StoreError::Corrupt("the file is empty".to_owned()));
+        }
+        let database = unpanicked(|| {
+            Database::builder()
+                .set_cache_size(cache_bytes)
+                .create_with_backend(Backend(file))
+                .map_err(convert)
+        })?;
+        let snapshot = RwLock::new(unpanicked(|| Snapshot::new(&database))?);
+        Ok(Self { snapshot, database })
     }
 }
 
@@ -54,8 +158,10 @@ impl Snapshot {
 
 impl Store for RedbStore {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let found = self.snapshot.read().table(space).get(key).map_err(convert)?;
-        Ok(found.map(|value| Bytes::copy_from_slice(value.value())))
+        self.read(|snapshot| {
+            let found = snapshot.table(space).get(key).map_err(convert)?;
+            Ok(found.map(|value| Bytes::copy_from_slice(value.value())))
+        })
     }
 
     fn scan(
@@ -65,46 +171,79 @@ impl Store for RedbStore {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        let snapshot = self.snapshot.read();
-        let mut pairs = Vec::new();
-        for pair in snapshot.table(space).range(from..to).map_err(convert)?.take(limit) {
-            let (key, value) = pair.map_err(convert)?;
-            pairs.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
-        }
-        Ok(pairs)
+        self.read(|snapshot| {
+            let mut pairs = Vec::new();
+            for pair in snapshot.table(space).range(from..to).map_err(convert)?.take(limit) {
+                let (key, value) = pair.map_err(convert)?;
+                pairs.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
+            }
+            Ok(pairs)
+        })
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write().map_err(convert)?;
-        transaction.set_quick_repair(true);
-        {
-            let mut documents = transaction.open_table(DOCUMENTS).map_err(convert)?;
-            let mut catalogue = transaction.open_table(CATALOGUE).map_err(convert)?;
-            for change in changes {
-                let (Change::Put(space, key, _) | Change::Remove(space, key)) = change;
-                let table = match space {
-                    Space::Documents => &mut documents,
-                    Space::Catalogue => &mut catalogue,
-                };
-                match change {
-                    Change::Put(_, _, value) => table.insert(&key[..], &value[..]).map_err(convert)?,
-                    Change::Remove(..) => table.remove(&key[..]).map_err(convert)?,
-                };
-            }
+        let opening = self.openings.load(Ordering::Acquire);
+        let result = match &*self.opened.read() {
+            State::Open(opened) => unpanicked(|| commit(opened, changes)),
+            State::Failed => Err(not_open()),
+            State::Closed => Err(StoreError::Closed),
+        };
+        if result.is_err() {
+            // Otherwise readers would find a database that refuses them.
+            self.reopen(opening)?;
         }
-        transaction.commit().map_err(convert)?;
-        *self.snapshot.write() = Snapshot::new(&self.database)?;
-        Ok(())
+        result
     }
+
+    fn close(&self) {
+        *self.opened.write() = State::Closed;
+    }
+}
+
+fn commit(opened: &Opened, changes: &[Change]) -> Result<(), StoreError> {
+    let mut transaction = opened.database.begin_write().map_err(convert)?;
+    transaction.set_quick_repair(true);
+    {
+        let mut documents = transaction.open_table(DOCUMENTS).map_err(convert)?;
+        let mut catalogue = transaction.open_table(CATALOGUE).map_err(convert)?;
+        for change in changes {
+            let (Change::Put(space, key, _) | Change::Remove(space, key)) = change;
+            let table = match space {
+                Space::Documents => &mut documents,
+                Space::Catalogue => &mut catalogue,
+            };
+            match change {
+                Change::Put(_, _, value) => table.insert(&key[..], &value[..]).map_err(convert)?,
+                Change::Remove(..) => table.remove(&key[..]).map_err(convert)?,
+            };
+        }
+    }
+    transaction.commit().map_err(convert)?;
+    *opened.snapshot.write() = Snapshot::new(&opened.database)?;
+    Ok(())
+}
+
+fn not_open() -> StoreError {
+    StoreError::Io(io::Error::other("the store is not open after an earlier error"))
+}
+
+/// Runs something on a file that may have been damaged: what redb holds for impossible must not stop the server.
+fn unpanicked<T>(run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(StoreError::Corrupt("its pages contradict each other".to_owned())))
 }
 
 fn convert(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
-        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
             StoreError::Corrupt(error.to_string())
         }
         redb::Error::Io(error) => StoreError::Io(error),
-        redb::Error::PreviousIo => StoreError::Io(std::io::Error::other("an earlier error of the disk")),
+        redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+            StoreError::Io(io::Error::other("the disk failed a moment ago"))
+        }
         error => StoreError::Corrupt(error.to_string()),
     }
 }

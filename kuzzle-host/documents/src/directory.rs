@@ -1,0 +1,153 @@
+//! The data directory as a whole: who may use it, which format it has, what belongs into it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::catalogue::Catalogue;
+use crate::checkpoint;
+use crate::disk::Disk;
+use crate::error::OpenError;
+use crate::journal::{Journal, Recovered, RecoveryError, SEGMENT_MIN_BYTES};
+use crate::options::Options;
+use crate::store::{RedbStore, STORE_NAME, StoreError};
+
+/// The format this version writes. Raised whenever an older version could misread what a newer one wrote; this version
+/// reads 1 and itself.
+const FORMAT: u32 = 1;
+
+const FORMAT_NAME: &str = "FORMAT";
+const FORMAT_PREFIX: &str = "kuzzle documents, format ";
+const FORMAT_MAX_BYTES: u64 = 100;
+const LOCK_NAME: &str = "LOCK";
+
+/// Holds a data directory for this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    /// The lock goes when the file is closed, by whatever way the process ends.
+    _file: File,
+}
+
+/// Makes the directory where it is missing, and takes it for this process alone.
+pub(crate) fn lock(path: &Path) -> Result<DirectoryLock, OpenError> {
+    let failed = |doing, path: &Path, source| OpenError::Io { doing, path: path.to_owned(), source };
+    fs::create_dir_all(path).map_err(|error| failed("create the data directory", path, error))?;
+    let name = path.join(LOCK_NAME);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&name)
+        .map_err(|error| failed("open the lock file", &name, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = file.take(20).read_to_string(&mut text);
+            return Err(OpenError::Locked { path: path.to_owned(), pid: text.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed("lock", &name, error)),
+    }
+    // Only for the message of whoever comes second: a full disk is no reason not to start.
+    let _ =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(DirectoryLock { _file: file })
+}
+
+/// What a data directory holds.
+pub(crate) struct Opened {
+    pub(crate) store: RedbStore,
+    pub(crate) journal: Journal,
+    /// The names, those of the journal included.
+    pub(crate) catalogue: Catalogue,
+    /// The writes that the store does not have yet.
+    pub(crate) recovered: Recovered,
+}
+
+/// Opens the files, making them where there are none.
+pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Opened, OpenError> {
+    let segment_bytes = (options.journal_bytes / 2).max(SEGMENT_MIN_BYTES);
+    if check_format(&**disk, path)? == Contents::None {
+        create(disk, path, segment_bytes)?;
+    }
+    let store_failed = |error| store_failed(path, "open", error);
+    let store = RedbStore::open(Arc::clone(disk), options.cache_bytes).map_err(store_failed)?;
+    let (mut catalogue, applied) = checkpoint::load(&store).map_err(store_failed)?;
+    let (journal, recovered) =
+        Journal::open(&**disk, segment_bytes, applied).map_err(|error| match error {
+            RecoveryError::Io { file, error } => {
+                OpenError::Io { doing: "read the journal", path: path.join(file), source: error }
+            }
+            RecoveryError::Damaged { file, reason } => OpenError::Corrupt { path: path.join(file), reason },
+        })?;
+    for op in &recovered.ops {
+        op.apply_to(&mut catalogue);
+    }
+    Ok(Opened { store, journal, catalogue, recovered })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Contents {
+    /// Nothing that was ever used.
+    None,
+    /// Files of a format this version reads.
+    Known,
+}
+
+/// Looks what the directory holds. The format is written before anything else, and the store gets its name after all
+/// else is in place: where the store is, the format must be.
+fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
+    let format = path.join(FORMAT_NAME);
+    let io_failed = |source| OpenError::Io { doing: "read", path: format.clone(), source };
+    let has_store = match disk.open(STORE_NAME) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(io_failed(error)),
+    };
+    let text = match disk.open(FORMAT_NAME) {
+        Ok(file) => {
+            let mut bytes = vec![0; file.len().map_err(io_failed)?.min(FORMAT_MAX_BYTES) as usize];
+            file.read_at(0, &mut bytes).map_err(io_failed)?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(io_failed(error)),
+    };
+    let found = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    match found {
+        Some(found) if found > FORMAT => {
+            Err(OpenError::NewerFormat { path: path.to_owned(), found, known: FORMAT })
+        }
+        Some(_) if has_store => Ok(Contents::Known),
+        None if has_store => Err(OpenError::Corrupt {
+            path: format,
+            reason: format!(
+                "expected `{FORMAT_PREFIX}{FORMAT}` beside `{STORE_NAME}`, found `{}`",
+                text.escape_debug()
+            ),
+        }),
+        _ => Ok(Contents::None),
+    }
+}
+
+fn create(disk: &Arc<dyn Disk>, path: &Path, segment_bytes: u64) -> Result<(), OpenError> {
+    let io_failed = |doing, source| OpenError::Io { doing, path: path.to_owned(), source };
+    disk.create(FORMAT_NAME)
+        .and_then(|file| {
+            file.write_at(0, format!("{FORMAT_PREFIX}{FORMAT}\n").as_bytes())?;
+            file.sync()
+        })
+        .map_err(|error| io_failed("write the format file in", error))?;
+    Journal::create(&**disk, segment_bytes).map_err(|error| io_failed("make the journal in", error))?;
+    RedbStore::create(&**disk).map_err(|error| store_failed(path, "make the store in", error))
+}
+
+fn store_failed(path: &Path, doing: &'static str, error: StoreError) -> OpenError {
+    let path = path.join(STORE_NAME);
+    match error {
+        StoreError::Io(source) => OpenError::Io { doing, path, source },
+        error => OpenError::Corrupt { path, reason: error.to_string() },
+    }
+}
