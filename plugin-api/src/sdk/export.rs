@@ -88,7 +88,7 @@ macro_rules! export_plugin {
             const MANIFEST: $crate::sdk::Text<LENGTH> =
                 $crate::sdk::manifest::<LENGTH>($name, env!("CARGO_PKG_VERSION"), $label, SCHEMA);
 
-            $crate::__export_module!($crate::sdk::Module<$protocol, Exported>, MANIFEST.as_str());
+    $crate::__export_module!($crate::sdk::Module<$protocol, Exported>, MANIFEST.as_str());
         };
     };
 }

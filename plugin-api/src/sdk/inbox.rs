@@ -1,6 +1,7 @@
 //! What waits for one client of the API.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use abi_stable::std_types::RString;
@@ -14,16 +15,20 @@ pub const EVENTS_MAX: usize = 1_024;
 /// Bytes of notifications that wait for one client, at most; one that is larger waits alone.
 pub const EVENTS_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// A message of a real-time channel. Clones share its bytes, so that clients that get the same one do.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// Name of the channel.
+    pub channel: Arc<str>,
+    /// The message as JSON, serialised once for all.
+    pub payload: Blob,
+}
+
 /// What a client of the API receives besides answers.
 #[derive(Clone, Debug)]
 pub enum Received {
     /// A message of a real-time channel.
-    Notification {
-        /// Name of the channel.
-        channel: RString,
-        /// The message as JSON.
-        payload: Blob,
-    },
+    Notification(Notification),
     /// The host wants the client closed, or it was too slow. Say goodbye and end.
     Closed {
         /// Why: a status as in HTTP; 503 for a client that was too slow.
@@ -41,7 +46,7 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<(RString, Blob)>,
+    waiting: VecDeque<Notification>,
     bytes: usize,
     closed: Option<(u32, RString)>,
     reader: Option<Waker>,
@@ -49,8 +54,8 @@ struct State {
 
 impl Inbox {
     /// Adds a notification; `false` when that closes the client because there are too many.
-    pub(crate) fn push(&self, channel: &RString, payload: &Blob) -> bool {
-        let bytes = payload.as_slice().len();
+    pub(crate) fn push(&self, notification: &Notification) -> bool {
+        let bytes = notification.payload.as_slice().len();
         let mut state = self.state.lock();
         if state.closed.is_some() {
             return true;
@@ -62,7 +67,7 @@ impl Inbox {
             return false;
         }
         state.bytes += bytes;
-        state.waiting.push_back((channel.clone(), payload.clone()));
+        state.waiting.push_back(notification.clone());
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -101,12 +106,12 @@ impl Inbox {
 
 impl State {
     fn next(&mut self) -> Option<Received> {
-        if let Some((channel, payload)) = self.waiting.pop_front() {
-            self.bytes -= payload.as_slice().len();
+        if let Some(notification) = self.waiting.pop_front() {
+            self.bytes -= notification.payload.as_slice().len();
             if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MAX {
                 self.waiting = VecDeque::new();
             }
-            return Some(Received::Notification { channel, payload });
+            return Some(Received::Notification(notification));
         }
         self.closed.clone().map(|(code, reason)| Received::Closed { code, reason })
     }
@@ -119,23 +124,23 @@ const KEPT_MAX: usize = 16;
 mod tests {
     use super::*;
 
-    fn payload(bytes: usize) -> Blob {
-        vec![b'x'; bytes].into()
+    fn on(channel: &str, bytes: usize) -> Notification {
+        Notification { channel: channel.into(), payload: vec![b'x'; bytes].into() }
     }
 
     #[test]
     fn what_is_pushed_is_taken_in_order_and_then_the_close() {
         let inbox = Inbox::default();
-        assert!(inbox.push(&"a".into(), &payload(1)));
-        assert!(inbox.push(&"b".into(), &payload(2)));
+        assert!(inbox.push(&on("a", 1)));
+        assert!(inbox.push(&on("b", 2)));
         inbox.close(403, "out");
         inbox.close(500, "later");
-        assert!(inbox.push(&"c".into(), &payload(3)), "nobody is slow that is closed");
+        assert!(inbox.push(&on("c", 3)), "nobody is slow that is closed");
         let taken: Vec<_> = std::iter::from_fn(|| inbox.try_take()).take(4).collect();
         let channels: Vec<_> = taken
             .iter()
             .map(|received| match received {
-                Received::Notification { channel, .. } => channel.to_string(),
+                Received::Notification(notification) => notification.channel.to_string(),
                 Received::Closed { code, reason } => format!("{code} {reason}"),
             })
             .collect();
@@ -147,9 +152,9 @@ mod tests {
         for (size, fit) in [(1, EVENTS_MAX), (EVENTS_MAX_BYTES / 4, 4), (EVENTS_MAX_BYTES * 2, 1)] {
             let inbox = Inbox::default();
             for at in 0..fit {
-                assert!(inbox.push(&"c".into(), &payload(size)), "{at} of {size} bytes");
+                assert!(inbox.push(&on("c", size)), "{at} of {size} bytes");
             }
-            assert!(!inbox.push(&"c".into(), &payload(size)));
+            assert!(!inbox.push(&on("c", size)));
             assert_eq!(std::iter::from_fn(|| inbox.try_take()).take(fit + 5).count(), fit + 5);
             assert!(matches!(inbox.try_take(), Some(Received::Closed { code: 503, .. })));
         }

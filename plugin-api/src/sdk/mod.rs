@@ -29,7 +29,7 @@ pub use export::linked_module;
 #[doc(hidden)]
 pub use export::{Identity, Module};
 pub use host::Host;
-pub use inbox::{EVENTS_MAX, EVENTS_MAX_BYTES, Received};
+pub use inbox::{EVENTS_MAX, EVENTS_MAX_BYTES, Notification, Received};
 pub use lifecycle::{Lifecycle, Phase};
 pub use metrics::{Counter, Gauge, Metrics};
 pub use net::{
@@ -37,7 +37,7 @@ pub use net::{
     parse_proxy_header,
 };
 pub use protocol::Protocol;
-pub use requests::{ConnectionInfo, Event, Notification, RequestConnection, Requests};
+pub use requests::{ConnectionInfo, Event, RequestConnection, Requests};
 pub use settings::{Kind, Reader, Setting, Settings};
 #[doc(hidden)]
 pub use settings::{Text, manifest, object_schema};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use abi_stable::std_types::{RString, RVec};
 use parking_lot::RwLock;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::inbox::{Inbox, Received};
+use super::inbox::{Inbox, Notification, Received};
 use super::metrics::{Counter, Metrics};
 use super::slot::PendingReply;
 use crate::abi::{
@@ -116,7 +117,13 @@ impl RequestConnection {
     /// The next thing that happens to this client. Notifications wait here in order, [bounded](EVENTS_MAX); what comes
     /// after [`Received::Closed`] is the same again.
     pub fn received(&self) -> impl Future<Output = Received> + Send + '_ {
-        std::future::poll_fn(|context| self.inbox.poll(context))
+        std::future::poll_fn(|context| self.poll_received(context))
+    }
+
+    /// As [`received`](Self::received), for those who write their own futures. One task reads at a time: the last waker is
+    /// the one that is woken.
+    pub fn poll_received(&self, context: &Context<'_>) -> Poll<Received> {
+        self.inbox.poll(context)
     }
 
     /// As [`received`](Self::received), when something is there already: to write many in one go.
@@ -133,22 +140,16 @@ impl Drop for RequestConnection {
     }
 }
 
-/// A message of a real-time channel, for one or many clients of the API.
-#[derive(Clone, Debug)]
-pub struct Notification {
-    /// Whom it is for: ids of [`RequestConnection`]s. Some may have been dropped meanwhile.
-    pub connections: RVec<u64>,
-    /// Name of the channel.
-    pub channel: RString,
-    /// The message as JSON, serialised once for all.
-    pub payload: Blob,
-}
-
 /// Something that happens to clients of the API, before it is shared out among them.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Is to be sent to them.
-    Notification(Notification),
+    Notification {
+        /// Whom: ids of [`RequestConnection`]s. Some may have been dropped meanwhile.
+        connections: RVec<u64>,
+        /// What.
+        notification: Notification,
+    },
     /// The host wants them closed.
     Close {
         /// Whom: ids of [`RequestConnection`]s.
@@ -210,9 +211,9 @@ impl Hub {
     fn share_out(&self, event: Event) {
         let inboxes = self.inboxes.read();
         match event {
-            Event::Notification(notification) => {
-                for (id, inbox) in known_of(&inboxes, &notification.connections) {
-                    if !inbox.push(&notification.channel, &notification.payload) {
+            Event::Notification { connections, notification } => {
+                for (id, inbox) in known_of(&inboxes, &connections) {
+                    if !inbox.push(&notification) {
                         self.slow_closed.add(1);
                         warn!(connection = id, "client closed: too many notifications wait for it");
                     }
@@ -238,7 +239,10 @@ fn known_of<'a>(
 fn known(event: RequestEvent) -> Option<Event> {
     let RequestEvent { kind, code, connections, channel, payload, reason } = event;
     match kind {
-        EVENT_NOTIFICATION => Some(Event::Notification(Notification { connections, channel, payload })),
+        EVENT_NOTIFICATION => {
+            let notification = Notification { channel: channel.as_str().into(), payload };
+            Some(Event::Notification { connections, notification })
+        }
         EVENT_CLOSE => Some(Event::Close { connections, code, reason }),
         _ => None,
     }
