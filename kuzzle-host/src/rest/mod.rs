@@ -1,0 +1,4 @@
+//! The REST host.
+
+mod router;
+mod routes;
