@@ -5,6 +5,7 @@
 
 pub mod binaries;
 pub mod client;
+pub mod curl;
 pub mod errors_page;
 pub mod files;
 pub mod load;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 pub use client::{Answer, HttpClient};
+pub use curl::{curl, curl_request};
 pub use files::TempDir;
 pub use namespace::Namespace;
 pub use server::{Server, ServerOptions};
@@ -43,4 +45,15 @@ pub fn run_for_text(command: &mut Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+/// Says that a test cannot run here, and why. In continuous integration, where everything it needs is installed, that is
+/// a failure.
+///
+/// # Panics
+///
+/// When the variable `CI` is set.
+pub fn cannot_run(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "cannot run: {why}");
+    println!("NOT RUN: {why}");
 }
