@@ -239,7 +239,10 @@ mod tests {
         assert_eq!(plain.data, r#"["kuzzle",{"a":1}]"#);
 
         let full = Message::parse(r#"52-/chat?x=1,17["a",{"_placeholder":true,"num":0}]"#).unwrap();
-        assert_eq!((full.kind, full.namespace, full.ack, full.attachments), (Kind::BinaryEvent, "/chat", Some(17), 2));
+        assert_eq!(
+            (full.kind, full.namespace, full.ack, full.attachments),
+            (Kind::BinaryEvent, "/chat", Some(17), 2)
+        );
 
         let connect = Message::parse("0/admin?token=1").unwrap();
         assert_eq!((connect.kind, connect.namespace, connect.data), (Kind::Connect, "/admin", ""));

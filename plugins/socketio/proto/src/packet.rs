@@ -80,9 +80,15 @@ pub fn pong(data: &str) -> ByteString {
 impl fmt::Display for PacketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PacketError::Empty => f.write_str("an engine.io packet is empty, expected a type from `1` to `6`"),
+            PacketError::Empty => {
+                f.write_str("an engine.io packet is empty, expected a type from `1` to `6`")
+            }
             PacketError::UnknownType(found) => {
-                write!(f, "an engine.io packet starts with `{}`, expected a type from `1` to `6`", found.escape_debug())
+                write!(
+                    f,
+                    "an engine.io packet starts with `{}`, expected a type from `1` to `6`",
+                    found.escape_debug()
+                )
             }
         }
     }

@@ -176,7 +176,9 @@ fn next_of_length_text(
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
-        let Some(bytes) = utf16_prefix(&rest[start..], length) else { return Some(Err(PayloadError::Truncated)) };
+        let Some(bytes) = utf16_prefix(&rest[start..], length) else {
+            return Some(Err(PayloadError::Truncated));
+        };
         *at += start + bytes;
         let packet = &rest[start..start + bytes];
         if packet.is_empty() {
@@ -230,7 +232,11 @@ fn next_separated(text: &ByteString, at: &mut usize) -> Option<Inbound> {
         if packet.is_empty() {
             continue;
         }
-        return Some(if packet.starts_with('b') { Inbound::Binary } else { Inbound::Text(text.slice_ref(packet)) });
+        return Some(if packet.starts_with('b') {
+            Inbound::Binary
+        } else {
+            Inbound::Text(text.slice_ref(packet))
+        });
     }
 }
 
@@ -274,7 +280,10 @@ impl fmt::Display for PayloadError {
         match self {
             PayloadError::NotUtf8 => f.write_str("a long-polling body is not UTF-8"),
             PayloadError::BadLength => {
-                write!(f, "a long-polling body has no length of 1 to {LENGTH_DIGITS_MAX} digits where a packet starts")
+                write!(
+                    f,
+                    "a long-polling body has no length of 1 to {LENGTH_DIGITS_MAX} digits where a packet starts"
+                )
             }
             PayloadError::Truncated => f.write_str("a packet's length reaches beyond its long-polling body"),
             PayloadError::UnknownKind(found) => {
@@ -292,7 +301,11 @@ mod tests {
 
     use super::*;
 
-    fn decode_as(revision: Revision, octet_stream: bool, body: impl Into<Bytes>) -> Result<Vec<Inbound>, PayloadError> {
+    fn decode_as(
+        revision: Revision,
+        octet_stream: bool,
+        body: impl Into<Bytes>,
+    ) -> Result<Vec<Inbound>, PayloadError> {
         let mut decoder = Decoder::new(revision, octet_stream, body.into())?;
         let mut encoding = TextEncoding::default();
         let mut all = Vec::new();
@@ -325,7 +338,10 @@ mod tests {
     fn frames_for_each_generation() {
         let packets = [ByteString::from("40"), ByteString::from("42[\"é\"]")];
         assert_eq!(Framing::LengthText.encode(&packets), "2:4012:42[\"\\u00e9\"]");
-        assert_eq!(Framing::LengthBinary.encode(&packets), b"\0\x02\xff40\0\x08\xff42[\"\xc3\xa9\"]".as_slice());
+        assert_eq!(
+            Framing::LengthBinary.encode(&packets),
+            b"\0\x02\xff40\0\x08\xff42[\"\xc3\xa9\"]".as_slice()
+        );
         assert_eq!(Framing::Separated.encode(&packets), "40\u{1e}42[\"é\"]");
     }
 

@@ -264,7 +264,9 @@ impl Session {
 
     /// There is one namespace. Long and unprintable names are not echoed.
     fn refuse_namespace(&mut self, namespace: &str) -> Result<(), Violation> {
-        if namespace.len() > NAMESPACE_ECHO_MAX_BYTES || !namespace.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if namespace.len() > NAMESPACE_ECHO_MAX_BYTES
+            || !namespace.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Ok(());
         }
         let refusal = match self.revision {
@@ -409,11 +411,15 @@ impl fmt::Display for Violation {
         match self {
             Violation::Packet(error) => error.fmt(f),
             Violation::Message(error) => error.fmt(f),
-            Violation::NotConnected => f.write_str("an event arrived before the client had joined the namespace `/`"),
+            Violation::NotConnected => {
+                f.write_str("an event arrived before the client had joined the namespace `/`")
+            }
             Violation::TooManyAttachments(found) => {
                 write!(f, "an event announces {found} binary attachments, more than the limit allows")
             }
-            Violation::SlowConsumer => f.write_str("the client does not take its packets, and too many wait for it"),
+            Violation::SlowConsumer => {
+                f.write_str("the client does not take its packets, and too many wait for it")
+            }
         }
     }
 }

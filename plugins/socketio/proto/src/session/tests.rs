@@ -172,7 +172,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         any::<String>().prop_map(Step::Text),
-        "[1-6][0-6]?([0-9]{1,3}-)?(/[a-z]{1,3},)?[0-9]{0,2}(\\[\"kuzzle\",(\\{\\}|[0-9])\\])?".prop_map(Step::Text),
+        "[1-6][0-6]?([0-9]{1,3}-)?(/[a-z]{1,3},)?[0-9]{0,2}(\\[\"kuzzle\",(\\{\\}|[0-9])\\])?"
+            .prop_map(Step::Text),
         Just(Step::Binary),
         (0u64..50).prop_map(Step::Wait),
         Just(Step::Take),
