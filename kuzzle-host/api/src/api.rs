@@ -23,8 +23,8 @@ pub struct Api {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Requests that may be under way, from the first check to the answer; default 10,000, at least 1. One more is
-    /// answered 503. Instances and connections share these places fairly once they run short, and one connection has
-    /// at most a tenth of them.
+    /// answered 503. One connection has at most a tenth of these places, one instance nine tenths, and the last tenth
+    /// goes to those with the fewest.
     pub accepted_max: usize,
     /// Requests that may compute at the same moment; default twice the number of processors, at least 1. More wait
     /// their turn. Waiting for a disk does not count.
