@@ -15,6 +15,7 @@ mod host;
 mod inbox;
 mod instance;
 mod lifecycle;
+mod line_reader;
 mod logging;
 mod metrics;
 mod net;
@@ -31,6 +32,7 @@ pub use export::{Identity, Module};
 pub use host::Host;
 pub use inbox::{EVENTS_MAX, EVENTS_MAX_BYTES, Notification, Received};
 pub use lifecycle::{Lifecycle, Phase};
+pub use line_reader::{Line, LineReader};
 pub use metrics::{Counter, Gauge, Metrics};
 pub use net::{
     Connection, HANDSHAKE_TIMEOUT, IDLE_GOODBYE, ProxyError, ProxyHeader, V1_MAX_BYTES, V2_MAX_BYTES,
