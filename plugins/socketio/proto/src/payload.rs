@@ -80,7 +80,7 @@ impl Framing {
 /// A packet from a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
-    /// A text packet: see [`Packet::parse`](crate::packet::Packet::parse).
+    /// A text packet: see [`Session::handle_text`](crate::session::Session::handle_text).
     Text(ByteString),
     /// A binary packet, whatever it holds.
     Binary,
@@ -184,9 +184,6 @@ fn next_of_length_text(
         if packet.is_empty() {
             continue;
         }
-        if packet.starts_with('b') {
-            return Some(Ok(Inbound::Binary));
-        }
         if *encoding == TextEncoding::Unknown && !packet.is_ascii() {
             match text::undo_second_encoding(packet) {
                 Some(once) => return Some(Ok(Inbound::Text(once.into()))),
@@ -232,11 +229,7 @@ fn next_separated(text: &ByteString, at: &mut usize) -> Option<Inbound> {
         if packet.is_empty() {
             continue;
         }
-        return Some(if packet.starts_with('b') {
-            Inbound::Binary
-        } else {
-            Inbound::Text(text.slice_ref(packet))
-        });
+        return Some(Inbound::Text(text.slice_ref(packet)));
     }
 }
 
@@ -355,9 +348,7 @@ mod tests {
         assert_eq!(decode_as(Revision::V3, true, &b"\0\x02\xff41\x01\x02\xff\x04x\0\x01\xff2"[..]), {
             Ok(vec![Inbound::Text("41".into()), Inbound::Binary, Inbound::Text("2".into())])
         });
-        assert_eq!(decode_as(Revision::V3, false, "6:b4AQID2:40"), {
-            Ok(vec![Inbound::Binary, Inbound::Text("40".into())])
-        });
+        assert_eq!(decode_as(Revision::V3, false, "6:b4AQID2:40"), Ok(texts(&["b4AQID", "40"])));
         assert_eq!(decode_as(Revision::V3, false, "0:"), Ok(vec![]));
     }
 

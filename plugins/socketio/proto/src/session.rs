@@ -192,11 +192,15 @@ impl Session {
         self.phase == Phase::Connected
     }
 
-    /// Takes one text packet that arrived `now`.
+    /// Takes one text packet that arrived `now`. One that starts with `b` is a binary packet in base64: so they come over
+    /// long-polling, and from 1.x clients that were told `b64=1` over a WebSocket too.
     ///
     /// # Errors
     /// [`Violation`]: the session is over and the client has to be closed.
     pub fn handle_text(&mut self, text: &ByteString, now: Instant) -> Result<Input, Violation> {
+        if text.starts_with('b') {
+            return Ok(self.handle_binary(now));
+        }
         let packet = Packet::parse(text).map_err(Violation::Packet)?;
         self.heard(matches!(packet, Packet::Pong), now);
         match packet {
