@@ -125,7 +125,7 @@ fn requests_sent_ahead_are_answered_in_order() {
 #[test]
 fn connections_beyond_the_limit_wait_or_are_refused_and_come_back() {
     let server =
-        ServerOptions { config: "max_connections = 4\n".to_owned(), ..ServerOptions::default() }.start();
+        ServerOptions { config: "connections_max = 4\n".to_owned(), ..ServerOptions::default() }.start();
     let mut held: Vec<HttpClient> = (0..4).map(|_| server.http()).collect();
     for http in &mut held {
         assert_eq!(http.request("GET", "/api/1.0", None).unwrap().status, 200);

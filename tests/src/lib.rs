@@ -10,6 +10,7 @@ pub mod errors_page;
 pub mod files;
 pub mod load;
 pub mod namespace;
+pub mod node;
 pub mod process;
 pub mod server;
 pub mod wait;
@@ -21,6 +22,7 @@ pub use client::{Answer, HttpClient};
 pub use curl::{curl, curl_request};
 pub use files::TempDir;
 pub use namespace::Namespace;
+pub use node::node;
 pub use server::{Server, ServerOptions};
 pub use wait::{PATIENCE, wait_for};
 
