@@ -22,8 +22,13 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more lines in the instance's table.
+    fn start_with(more: &str) -> Self {
         let port = free_port();
-        let server = ServerOptions::with_plugins(socketio(port)).start();
+        let server = ServerOptions::with_plugins(format!("{}{more}\n", socketio(port))).start();
         server.wait_for_state("socketio", "running");
         Self { server, port }
     }
@@ -52,7 +57,10 @@ impl Drop for Served {
 }
 
 fn every_transport_in_node(version: &str) {
-    let served = Served::start();
+    every_transport_against(&Served::start(), version);
+}
+
+fn every_transport_against(served: &Served, version: &str) {
     for transport in TRANSPORTS {
         served.run("client.js", &[version, transport]);
     }
@@ -83,6 +91,13 @@ fn client_3_1_3_in_node() {
 #[test]
 fn client_4_8_4_in_node() {
     every_transport_in_node("4.8.4");
+}
+
+#[test]
+fn calls_that_are_carried_as_bytes_make_no_difference() {
+    let served = Served::start_with("isolation = \"loopback\"");
+    every_transport_against(&served, "1.3.7");
+    every_transport_against(&served, "4.8.4");
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub use node::node;
 pub use server::{Server, ServerOptions};
 pub use wait::{PATIENCE, wait_for};
 
+/// The guide for authors of plugins, so that its examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+pub struct PluginGuide;
+
 /// The root of the repository.
 pub fn repository() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
