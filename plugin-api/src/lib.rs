@@ -8,6 +8,8 @@
 //! The crate depends on nothing else of this project, so that a plugin is built from it alone.
 
 pub mod abi;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 
