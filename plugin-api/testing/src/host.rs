@@ -235,6 +235,15 @@ impl FakeHost {
         self.shared.state.lock().lost.clone()
     }
 
+    /// Ends listening for good, as a host does to free a port whoever still holds a duplicate of the socket.
+    pub fn shut_listeners_down(&self) {
+        for bound in &self.shared.listeners {
+            if let Err(error) = bound.shut_down() {
+                unmet(&format!("cannot shut the listener on {} down: {error}", bound.address));
+            }
+        }
+    }
+
     /// Pushes a notification for clients of the API.
     pub fn notify(&self, connections: &[u64], channel: &str, payload: impl Into<Blob>) {
         self.push(RequestEvent::notification(connections.to_vec(), channel, payload.into()));
@@ -255,6 +264,12 @@ impl FakeHost {
         if let Some(client) = client {
             client.ready();
         }
+    }
+
+    /// Whether every event that was pushed has been taken.
+    #[must_use]
+    pub fn has_no_events(&self) -> bool {
+        self.shared.state.lock().events.is_empty()
     }
 
     /// Waits until `look` finds what it looks for.

@@ -20,6 +20,10 @@ impl Bound {
         socket.set_nonblocking(true)?;
         Ok(Self { address: socket.local_addr()?, socket, options })
     }
+
+    pub(crate) fn shut_down(&self) -> std::io::Result<()> {
+        socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Both)
+    }
 }
 
 pub(crate) struct FakeListeners(pub(crate) Arc<Shared>);

@@ -19,6 +19,9 @@ impl RunningPlugin {
     /// How long [`stop`](Self::stop) gives the plugin.
     pub const STOP: Duration = Duration::from_secs(10);
 
+    /// How long a plugin gets that is dropped without being stopped: its connections may not care to end.
+    const STOP_WHEN_DROPPED: Duration = Duration::from_secs(1);
+
     pub(crate) fn new(host: FakeHost, instance: Instance) -> Self {
         Self { host, instance: Some(instance) }
     }
@@ -76,7 +79,7 @@ impl RunningPlugin {
 
 impl Drop for RunningPlugin {
     fn drop(&mut self) {
-        self.end(Self::STOP);
+        self.end(Self::STOP_WHEN_DROPPED);
     }
 }
 
