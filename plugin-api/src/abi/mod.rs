@@ -10,7 +10,7 @@
 //!   side's reply could need.
 //! - *never blocks*: returns after bounded work on memory; it does not wait for a peer, a file or another thread's
 //!   progress. Every function never blocks unless it says otherwise.
-//! - *loaded*: the library is mapped and its [`PluginModule`](module::PluginModule) known. *starting*: inside `start`.
+//! - *loaded*: the library is mapped and its [`PluginModule`] known. *starting*: inside `start`.
 //!   *running*: from the return of `start` on. *draining*: from the call of `drain`. *stopped*: from the return of
 //!   `stop`; after it the plugin calls the host no more and the host calls only `release`.
 //!

@@ -71,7 +71,7 @@ mod tests {
 
     /// Reads everything that comes in the given pieces, and gives every read up once before it goes on.
     fn read(pieces: &[&[u8]], max_bytes: usize) -> Vec<Line> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (mut near, far) = tokio::io::duplex(1_024);
             let mut reader = LineReader::new(far, max_bytes);

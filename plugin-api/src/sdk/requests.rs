@@ -114,7 +114,7 @@ impl RequestConnection {
         PendingReply::of(|done| self.service.authenticate(self.id, mechanism, credentials.into(), done))
     }
 
-    /// The next thing that happens to this client. Notifications wait here in order, [bounded](EVENTS_MAX); what comes
+    /// The next thing that happens to this client. Notifications wait here in order, [bounded](super::EVENTS_MAX); what comes
     /// after [`Received::Closed`] is the same again.
     pub fn received(&self) -> impl Future<Output = Received> + Send + '_ {
         std::future::poll_fn(|context| self.poll_received(context))
