@@ -19,6 +19,7 @@ use warp::Filter;
 
 use super::body::Bounds;
 use super::dispatch::{Dispatcher, Head};
+use super::linger::Lingering;
 
 /// How the REST host runs.
 #[derive(Clone)]
@@ -186,6 +187,8 @@ impl Acceptor {
     async fn connection(self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
         // Answers are written whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
+        let stream = Lingering::new(stream);
+        let rest = stream.clone();
         match &self.tls {
             None => self.serve(stream, peer).await,
             Some(tls) => match tokio::time::timeout(self.header_timeout, tls.accept(stream)).await {
@@ -193,6 +196,12 @@ impl Acceptor {
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             },
+        }
+        // Whoever stops the server does not wait for that.
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            () = rest.read_out() => {}
+            _ = phase.wait_for(|phase| *phase != Phase::Running) => {}
         }
     }
 
@@ -221,7 +230,6 @@ impl Acceptor {
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_buf_size(HEAD_MAX_BYTES)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let mut phase = self.phase.clone();

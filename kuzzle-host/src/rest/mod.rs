@@ -6,6 +6,7 @@
 mod accept;
 mod body;
 mod dispatch;
+mod linger;
 mod reply;
 mod router;
 mod routes;

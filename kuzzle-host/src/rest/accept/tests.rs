@@ -157,9 +157,10 @@ async fn options_tell_the_methods_of_a_path() {
 async fn garbage_and_half_requests_end_the_connection_and_nothing_else() {
     let server = Server::start(|options| options.header_timeout = Duration::from_millis(300));
     assert!(!server.raw(b"\x16\x03\x01garbage\r\n\r\n").await.contains(" 200 "));
-    assert!(server.raw(b"GET /a b c HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 400"));
+    assert!(server.raw(b"GET /<b> HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 400"));
     let huge = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
-    assert!(server.raw(huge.as_bytes()).await.starts_with("HTTP/1.1 4"));
+    let refused = server.raw(huge.as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 4"), "{refused:?}");
     // Neither ever finishes: the server ends them when their time is up.
     server.raw(b"GET /api/1.0 HTTP/1.1\r\nHost").await;
     let answer = server.raw(b"PUT /api/1.0/i/c/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{").await;
