@@ -1,5 +1,8 @@
 //! The server: REST, configuration, command line, logging and the plugin manager, wired together.
 
+pub mod config;
 pub mod listen;
+pub mod logging;
 pub mod plugins;
 pub mod rest;
+pub mod server;

@@ -1,3 +1,9 @@
-//! The server.
+//! The program `kuzzle-host`: the command line over the server.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// What a listener without a scheme speaks.
-pub(crate) const DEFAULT_SCHEME: &str = "tcp";
+const DEFAULT_SCHEME: &str = "tcp";
 
 /// Reads `[<scheme>://]<ip>:<port>`.
 ///

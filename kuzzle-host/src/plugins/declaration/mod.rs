@@ -18,7 +18,6 @@ use std::time::Duration;
 use serde::Serialize;
 use toml_edit::Document;
 
-pub(crate) use address::DEFAULT_SCHEME;
 pub(crate) use problem::closest;
 pub use problem::{ConfigErrors, Problem};
 
@@ -104,8 +103,8 @@ pub(crate) struct Tls {
 /// What the API assumes for an instance's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Defaults {
+    /// Index of document writes that name none.
     pub(crate) index: Option<String>,
-    pub(crate) collection: Option<String>,
 }
 
 /// How far a plugin is kept apart from the host.

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use toml_edit::{Item, Table, TableLike, Value};
 
-use super::{
-    DEFAULT_SCHEME, Declaration, Defaults, Isolation, Listen, Problem, Source, Tls, address, closest,
-};
+use super::{Declaration, Defaults, Isolation, Listen, Problem, Source, Tls, address, closest};
 
 const INSTANCE_KEYS: &[&str] = &[
     "plugin",
@@ -43,7 +41,7 @@ pub(super) fn instances(root: &Table, folder: &Path) -> Result<Vec<Declaration>,
     reader.known_keys(
         root,
         &["protocols"],
-        "at the top level; protocols are tables such as `[protocols.mqtt]`",
+        "at the top level; protocols are tables such as `[protocols.chat]`",
     );
     if let Some(protocols) = root.get("protocols") {
         match protocols.as_table_like() {
@@ -240,11 +238,11 @@ impl Reader<'_> {
     fn defaults(&mut self, table: &dyn TableLike) -> Defaults {
         let Some(item) = table.get("defaults") else { return Defaults::default() };
         let Some(table) = item.as_table_like() else {
-            self.wrong_type(item, "defaults", "a table with `index` and `collection`");
+            self.wrong_type(item, "defaults", "a table with `index`");
             return Defaults::default();
         };
-        self.known_keys(table, &["index", "collection"], "in `defaults`");
-        Defaults { index: self.string(table, "index"), collection: self.string(table, "collection") }
+        self.known_keys(table, &["index"], "in `defaults`");
+        Defaults { index: self.string(table, "index") }
     }
 
     fn isolation(&mut self, table: &dyn TableLike) -> Isolation {

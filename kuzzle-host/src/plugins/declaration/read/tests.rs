@@ -125,7 +125,7 @@ error: `settings` is an integer, expected a table
   --> plugins.toml:15:12
    15 | settings = 3
       |            ^
-error: unknown key `protocol` at the top level; protocols are tables such as `[protocols.mqtt]`
+error: unknown key `protocol` at the top level; protocols are tables such as `[protocols.chat]`
   --> plugins.toml:17:2
    17 | [protocol.fourth]
       |  ^^^^^^^^ closest known key: `protocols`
