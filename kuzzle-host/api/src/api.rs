@@ -205,3 +205,114 @@ fn unknown_token() -> ApiError {
     ApiError::token_invalid()
         .with_details(json!({"subCode": 2, "description": "the token was not issued by this server"}))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use kuzzle_documents::{Options, SyncPolicy};
+    use kuzzle_model::ids;
+
+    use super::*;
+    use crate::{PluginFacts, ServerFacts};
+
+    struct NoFacts;
+
+    impl Facts for NoFacts {
+        fn server(&self) -> ServerFacts {
+            ServerFacts { uptime: Duration::ZERO, ..ServerFacts::default() }
+        }
+
+        fn plugins(&self) -> Vec<PluginFacts> {
+            Vec::new()
+        }
+    }
+
+    struct Directory(PathBuf);
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn one_at_a_time() -> (Api, Directory) {
+        let directory = Directory(std::env::temp_dir().join(format!("kuzzle-api-{}", ids::request_id())));
+        let options = Options { sync: SyncPolicy::Os, ..Options::default() };
+        let documents = Documents::open(&directory.0, options).unwrap();
+        let limits = Limits { computing_max: 1, accepted_max: 20, ..Limits::default() };
+        (Api::new(documents, limits, Arc::new(NoFacts)), directory)
+    }
+
+    type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn now(api: &Api) -> Answer {
+        let request = Request { controller: "read".into(), action: "now".into(), ..Request::default() };
+        Box::pin(api.handle(request, Origin::new("carrier-pigeon", "pigeons", 0)))
+    }
+
+    fn poll(answer: &mut Answer) -> Option<u16> {
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(response) => Some(response.status),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn requests_take_turns_when_as_many_compute_as_may() {
+        let (api, _directory) = one_at_a_time();
+        let computing = api.core.gate.compute_now();
+        let (mut first, mut second) = (now(&api), now(&api));
+        assert_eq!((poll(&mut first), poll(&mut second)), (None, None));
+        drop(computing);
+        assert_eq!(poll(&mut second), None, "the first is before it");
+        assert_eq!(poll(&mut first), Some(200));
+        assert_eq!(poll(&mut second), Some(200));
+        assert_eq!(poll(&mut now(&api)), Some(200));
+    }
+
+    #[test]
+    fn a_request_given_up_while_it_waits_lets_the_next_one_in() {
+        let (api, _directory) = one_at_a_time();
+        let computing = api.core.gate.compute_now();
+        let (mut first, mut second) = (now(&api), now(&api));
+        assert_eq!((poll(&mut first), poll(&mut second)), (None, None));
+        drop(first);
+        drop(computing);
+        assert_eq!(poll(&mut second), Some(200));
+        assert_eq!(api.statistics().traffic("carrier-pigeon").ongoing, 0);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_disk_is_not_computing() {
+        let (api, _directory) = one_at_a_time();
+        let create = || Request {
+            controller: "write".into(),
+            action: "create".into(),
+            index: Some("i".into()),
+            collection: Some("c".into()),
+            body: json!({"a": 1}),
+            ..Request::default()
+        };
+        let writes: Vec<_> =
+            (0..5).map(|_| api.handle(create(), Origin::new("carrier-pigeon", "pigeons", 0))).collect();
+        assert_eq!(poll(&mut now(&api)), Some(200));
+        for write in writes {
+            assert_eq!(write.await.status, 200);
+        }
+    }
+
+    #[test]
+    fn requests_that_wait_their_turn_are_accepted_ones() {
+        let (api, _directory) = one_at_a_time();
+        let _computing = api.core.gate.compute_now();
+        let mut waiting: Vec<Answer> = (0..18).map(|_| now(&api)).collect();
+        assert!(waiting.iter_mut().all(|answer| poll(answer).is_none()));
+        assert_eq!(poll(&mut now(&api)), Some(503));
+        waiting.pop();
+        assert_eq!(poll(&mut now(&api)), None);
+    }
+}

@@ -1,5 +1,7 @@
 //! The actions on indexes and collections, and what the server says of itself.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -52,3 +52,92 @@ pub(super) fn refused(request: &Request, error: Error) -> ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_says_keeps_its_words_and_gets_its_status() {
+        let (index, collection, id) = ("i".to_string(), "c".to_string(), "x".to_string());
+        for (error, status, name, text) in [
+            (
+                Error::DocumentAlreadyExists {
+                    index: index.clone(),
+                    collection: collection.clone(),
+                    id: id.clone(),
+                },
+                400,
+                "documents.document.already_exists",
+                "document_already_exists_exception",
+            ),
+            (
+                Error::DocumentMissing {
+                    index: index.clone(),
+                    collection: collection.clone(),
+                    id: id.clone(),
+                },
+                400,
+                "documents.document.missing",
+                "document_missing_exception",
+            ),
+            (
+                Error::ReplaceMissing { id },
+                404,
+                "documents.document.nothing_to_replace",
+                "Document with id x not found.",
+            ),
+            (Error::DeleteMissing, 400, "documents.document.nothing_to_delete", "Not Found"),
+            (
+                Error::IndexAlreadyExists { index: index.clone() },
+                400,
+                "documents.index.already_exists",
+                "index_already_exists_exception",
+            ),
+            (
+                Error::IndexNotFound { index: index.clone() },
+                400,
+                "documents.index.missing",
+                "index_not_found_exception",
+            ),
+            (Error::InvalidIndexName { index, reason: "too odd" }, 400, "documents.name.invalid", "too odd"),
+            (
+                Error::InvalidCollectionName { collection, reason: "too odd" },
+                400,
+                "documents.name.invalid",
+                "too odd",
+            ),
+            (Error::InvalidId { reason: "too odd" }, 400, "documents.name.invalid", "too odd"),
+            (
+                Error::InvalidDocument { reason: "too deep".into() },
+                400,
+                "documents.document.invalid",
+                "too deep",
+            ),
+            (
+                Error::TooMany { what: "indexes", limit: 3 },
+                400,
+                "documents.limit.reached",
+                "limit of 3 indexes",
+            ),
+            (
+                Error::Overloaded { reason: "queue".into() },
+                503,
+                "api.request.overloaded",
+                "Request discarded: Kuzzle Server is temporarily overloaded",
+            ),
+            (
+                Error::Unavailable { reason: "disk full".into() },
+                503,
+                "documents.store.unavailable",
+                "disk full",
+            ),
+            (Error::Closed, 503, "documents.store.unavailable", "closed"),
+            (Error::Corrupt { reason: "torn".into() }, 500, "server.internal", "torn"),
+        ] {
+            let refused = refused(&Request::default(), error);
+            assert_eq!((refused.status, refused.id.as_str()), (status, name));
+            assert!(refused.message.contains(text), "{}", refused.message);
+        }
+    }
+}
