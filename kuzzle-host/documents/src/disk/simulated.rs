@@ -23,6 +23,16 @@ struct State {
     events: Vec<Event>,
     capacity: Option<u64>,
     failing: Option<Failing>,
+    power_loss: Option<PowerLoss>,
+}
+
+/// A power loss to come, and the disk as it is found afterwards.
+#[derive(Debug)]
+struct PowerLoss {
+    after_events: usize,
+    seed: u64,
+    kept_percent: u64,
+    survivor: Option<SimulatedDisk>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -31,7 +41,9 @@ struct Contents {
     current: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Unsynced>,
+    /// Pages that take space. Others read as zeros.
     pages: BTreeSet<u64>,
+    durable_pages: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,19 +94,32 @@ impl SimulatedDisk {
     /// The disk as it is found after power was lost right now: what was synced, and of the rest each sector only
     /// with the given chance in a hundred, in any order.
     pub(crate) fn after_power_loss(&self, seed: u64, kept_percent: u64) -> Self {
-        let mut random = Random::new(seed);
-        let state = self.0.lock();
-        let files = state.files.iter().map(|file| file.after_power_loss(&mut random, kept_percent)).collect();
-        Self(Arc::new(Mutex::new(State { names: state.names.clone(), files, ..State::default() })))
+        self.0.lock().after_power_loss(seed, kept_percent)
+    }
+
+    /// Has power lost right after so many events, see [`SimulatedDisk::survivor`].
+    pub(crate) fn lose_power(&self, after_events: usize, seed: u64, kept_percent: u64) {
+        self.0.lock().power_loss = Some(PowerLoss { after_events, seed, kept_percent, survivor: None });
+    }
+
+    /// The disk as it is found after the power loss that was asked for, once it has come. This disk goes on, so that
+    /// its users can be stopped in good order.
+    pub(crate) fn survivor(&self) -> Option<Self> {
+        self.0.lock().power_loss.as_ref()?.survivor.clone()
     }
 
     /// Notes something among the events.
     pub(crate) fn note(&self, number: u64) {
-        self.0.lock().events.push(Event::Note(number));
+        self.0.lock().push(Event::Note(number));
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
         self.0.lock().events.clone()
+    }
+
+    /// Number of events so far.
+    pub(crate) fn event_count(&self) -> usize {
+        self.0.lock().events.len()
     }
 
     /// Limits the space; what is taken already stays.
@@ -139,6 +164,7 @@ impl SimulatedDisk {
 impl Contents {
     fn after_power_loss(&self, random: &mut Random, kept_percent: u64) -> Self {
         let mut bytes = self.durable.clone();
+        let mut pages = self.durable_pages.clone();
         let mut kept = Vec::new();
         for unsynced in &self.unsynced {
             match unsynced {
@@ -165,12 +191,38 @@ impl Contents {
         }
         for (offset, data) in kept {
             write(&mut bytes, offset, data);
+            pages.extend(pages_of(offset as u64, data.len()));
         }
-        Self { name: self.name.clone(), current: bytes.clone(), durable: bytes, ..Self::default() }
+        pages.retain(|page| *page < (bytes.len() as u64).div_ceil(PAGE));
+        Self {
+            name: self.name.clone(),
+            current: bytes.clone(),
+            durable: bytes,
+            unsynced: Vec::new(),
+            pages: pages.clone(),
+            durable_pages: pages,
+        }
     }
 }
 
 impl State {
+    fn push(&mut self, event: Event) {
+        self.events.push(event);
+        let Some(loss) = &self.power_loss else { return };
+        if loss.survivor.is_none() && self.events.len() >= loss.after_events {
+            let survivor = self.after_power_loss(loss.seed, loss.kept_percent);
+            if let Some(loss) = &mut self.power_loss {
+                loss.survivor = Some(survivor);
+            }
+        }
+    }
+
+    fn after_power_loss(&self, seed: u64, kept_percent: u64) -> SimulatedDisk {
+        let mut random = Random::new(seed);
+        let files = self.files.iter().map(|file| file.after_power_loss(&mut random, kept_percent)).collect();
+        SimulatedDisk(Arc::new(Mutex::new(Self { names: self.names.clone(), files, ..Self::default() })))
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|file| self.files[*file].pages.len() as u64 * PAGE).sum()
     }
@@ -242,7 +294,7 @@ impl DiskFile for SimulatedFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         state.check(self.index, |failing| failing.writes)?;
-        let touched = offset / PAGE..(offset + data.len() as u64).div_ceil(PAGE);
+        let touched = pages_of(offset, data.len());
         let fresh =
             touched.clone().filter(|page| !state.files[self.index].pages.contains(page)).count() as u64;
         if state.capacity.is_some_and(|capacity| fresh > 0 && state.used() + fresh * PAGE > capacity) {
@@ -253,7 +305,7 @@ impl DiskFile for SimulatedFile {
         write(&mut file.current, offset as usize, data);
         file.unsynced.push(Unsynced::Write { offset: offset as usize, data: data.to_vec() });
         let event = Event::Write { file: file.name.clone(), len: data.len() };
-        state.events.push(event);
+        state.push(event);
         Ok(())
     }
 
@@ -278,11 +330,16 @@ impl DiskFile for SimulatedFile {
                     Unsynced::Write { offset, data } => write(&mut file.durable, offset, &data),
                 }
             }
+            file.durable_pages = file.pages.clone();
             let event = Event::Sync { file: file.name.clone() };
-            state.events.push(event);
+            state.push(event);
         }
         Ok(())
     }
+}
+
+fn pages_of(offset: u64, len: usize) -> std::ops::Range<u64> {
+    offset / PAGE..(offset + len as u64).div_ceil(PAGE)
 }
 
 fn write(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {

@@ -1,7 +1,6 @@
 //! Power loss: every answered write is there afterwards, and nothing is there by half.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -17,28 +16,25 @@ enum Known {
     Gone { n: u64 },
 }
 
-/// State of one document as its writer sees it.
-#[derive(Debug, Clone, Copy, Default)]
+/// One document as its writer sees it.
+#[derive(Debug, Clone, Default)]
 struct Track {
     submitted: u64,
-    answered: Option<Known>,
+    /// Each answer, with the number of events on the disk when it was there.
+    answers: Vec<(usize, Known)>,
 }
+
+type Tracks = Mutex<HashMap<String, Track>>;
 
 fn body(writer: u64, n: u64, bulk: usize) -> Value {
     json!({"writer": writer, "n": n, "bulk": "x".repeat(bulk), "end": n})
 }
 
-/// One writer: puts and deletes of its own ten documents, each waited for before the next, until told to stop.
-fn write(
-    documents: &Documents,
-    writer: u64,
-    seed: u64,
-    tracks: &Mutex<HashMap<String, Track>>,
-    stop: &AtomicBool,
-) {
+/// One writer: puts and deletes of its own ten documents, each waited for before the next, until power is lost.
+fn write(documents: &Documents, disk: &SimulatedDisk, writer: u64, seed: u64, tracks: &Tracks) {
     let mut random = Random::new(seed ^ writer);
     let mut n = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while disk.survivor().is_none() {
         n += 1;
         let id = format!("{writer}-{}", random.below(10));
         let delete = random.below(5) == 0;
@@ -57,25 +53,29 @@ fn write(
             Err(Error::DeleteMissing) => Known::Gone { n },
             Err(error) => panic!("{error}"),
         };
-        tracks.lock().get_mut(&id).unwrap().answered = Some(known);
+        let events = disk.event_count();
+        tracks.lock().get_mut(&id).unwrap().answers.push((events, known));
     }
 }
 
-fn check(documents: &Documents, answered: &HashMap<String, Track>, submitted: &HashMap<String, Track>) {
-    for (id, track) in submitted {
+/// Checks what is found after a power loss that came right after event `lost_at`.
+fn check(documents: &Documents, tracks: &HashMap<String, Track>, lost_at: usize) {
+    for (id, track) in tracks {
         let found = documents.get("index", "collection", id).unwrap();
-        let newest = track.submitted;
-        let answered = answered.get(id).and_then(|track| track.answered);
+        // With `lost_at` events or fewer the power was there, or went that moment: the answer had been given on what
+        // was synced by then.
+        let answered =
+            track.answers.iter().rev().find(|(events, _)| *events <= lost_at).map(|(_, known)| *known);
         let Some(found) = found else {
             if let Some(Known::Stored { n, .. }) = answered {
-                assert!(newest > n, "document {id}: write {n} was answered and is lost");
+                assert!(track.submitted > n, "document {id}: write {n} was answered and is lost");
             }
             continue;
         };
         let value: Value = serde_json::from_slice(&found.source).expect("a whole document");
         assert_eq!(value["n"], value["end"]);
         let n = value["n"].as_u64().unwrap();
-        assert!(n <= newest, "document {id} holds write {n}, which nobody made");
+        assert!(n <= track.submitted, "document {id} holds write {n}, which nobody made");
         match answered {
             Some(Known::Stored { n: answered, version }) if n == answered => {
                 assert_eq!(found.version, version)
@@ -89,46 +89,44 @@ fn check(documents: &Documents, answered: &HashMap<String, Track>, submitted: &H
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
     fn answered_writes_survive_power_loss(
         seed: u64,
         writers in 1u64..6,
         kept_percent in prop_oneof![Just(0u64), Just(50), Just(95), 0u64..100],
-        cuts in proptest::collection::vec(1usize..120, 1..4),
+        cuts in proptest::collection::vec(1usize..1_500, 1..4),
     ) {
         let mut disk = SimulatedDisk::default();
-        let tracks = Mutex::new(HashMap::new());
+        let mut before: HashMap<String, Option<Value>> = HashMap::new();
         for (round, cut) in cuts.into_iter().enumerate() {
             let documents = open(&disk);
-            check(&documents, &HashMap::new(), &tracks.lock().clone());
-            let stop = AtomicBool::new(false);
-            let events = disk.events().len();
-            // Writers of their own in each round: what they know is then all there is to know.
-            let (answered, survivor) = std::thread::scope(|scope| {
+            let lost_at = disk.event_count() + cut;
+            disk.lose_power(lost_at, seed ^ round as u64, kept_percent);
+            let tracks = Tracks::default();
+            std::thread::scope(|scope| {
                 for writer in 0..writers {
-                    let writer = round as u64 * 100 + writer;
-                    let (documents, tracks, stop) = (&documents, &tracks, &stop);
-                    scope.spawn(move || write(documents, writer, seed, tracks, stop));
+                    let (documents, disk, tracks) = (&documents, &disk, &tracks);
+                    // Each round has writers and documents of its own.
+                    scope.spawn(move || write(documents, disk, round as u64 * 100 + writer, seed, tracks));
                 }
-                until("enough was done to the disk", || disk.events().len() >= events + cut * 20);
-                let answered = tracks.lock().clone();
-                let survivor = disk.after_power_loss(seed ^ round as u64, kept_percent);
-                stop.store(true, Ordering::Relaxed);
-                (answered, survivor)
             });
+            let survivor = disk.survivor().unwrap();
             let recovered = open(&survivor);
-            check(&recovered, &answered, &tracks.lock());
-            // What was found once stays.
-            let found: Vec<_> = tracks.lock().keys().map(|id| (id.clone(), source(&recovered, id))).collect();
-            recovered.close();
-            let again = open(&survivor);
-            for (id, value) in found {
-                prop_assert_eq!(source(&again, &id), value, "document {} after another start", id);
+            check(&recovered, &tracks.lock(), lost_at);
+            for (id, value) in &before {
+                prop_assert_eq!(&source(&recovered, id), value, "document {} of an earlier round", id);
             }
-            again.close();
-            tracks.lock().clear();
+            for id in tracks.lock().keys() {
+                before.insert(id.clone(), source(&recovered, id));
+            }
+            // Once more without a stop in good order, and once with one.
+            let again = open(&survivor.after_power_loss(seed, 0));
+            for (id, value) in &before {
+                prop_assert_eq!(&source(&again, id), value, "document {} after another power loss", id);
+            }
+            recovered.close();
             disk = survivor;
         }
     }
