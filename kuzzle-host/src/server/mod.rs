@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use kuzzle_api::{Api, Limits};
 use kuzzle_documents::{Documents, Options as StoreOptions, SyncPolicy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +20,9 @@ use crate::plugins::{Options as PluginOptions, Plan, Plugins, Status};
 use crate::rest::{self, Rest};
 pub use data::{Surroundings, data_dir};
 use facts::HostFacts;
+
+/// How long after a signal another one is taken for the same wish.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Version of the product.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -133,10 +137,19 @@ async fn serve(rest: Rest, plugins: Plugins, started: Instant, deadline: Duratio
             tracing::error!("stopping the plugins panicked");
         }
     };
+    let insisted = async {
+        // A supervisor may signal both the process and its group: that is one wish.
+        tokio::time::sleep(SAME_WISH).await;
+        while let Some(Some(())) = terminate.recv().now_or_never() {}
+        while let Some(Some(())) = interrupt.recv().now_or_never() {}
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
     tokio::select! {
         () = stop => {}
-        _ = terminate.recv() => tracing::warn!("ends at once"),
-        _ = interrupt.recv() => tracing::warn!("ends at once"),
+        () = insisted => tracing::warn!("ends at once"),
     }
     Ok(())
 }

@@ -98,11 +98,13 @@ impl Libraries {
     ///
     /// On one line: why it cannot be used, naming the file.
     pub(crate) fn load(&self, source: &Source) -> Result<Arc<Library>, String> {
-        let path = self.search.find(source)?;
-        let (bytes, hash) = read(&path)?;
-        if let Some(library) = self.loaded.lock().get(&hash) {
+        // A file that has not changed need not be read again.
+        let known = self.build(source)?;
+        if let Some(library) = self.loaded.lock().get(&known) {
             return Ok(Arc::clone(library));
         }
+        let path = self.search.find(source)?;
+        let (bytes, hash) = read(&path)?;
         let refused = |reason: String| format!("`{}` {reason}", path.display());
         let manifest = elf::manifest(&bytes).map_err(refused)?;
         if let Some(reason) = manifest.refusal() {

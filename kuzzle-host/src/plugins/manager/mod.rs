@@ -465,14 +465,14 @@ impl Manager {
             State::Failed { reason, retry_at } => {
                 let retry_secs = retry_at.map(|at| at.saturating_sub(self.started.elapsed()).as_secs());
                 match retry_secs {
-                    Some(retry_secs) => tracing::error!(instance, reason, retry_secs, "protocol failed"),
-                    None => tracing::error!(instance, reason, "protocol failed"),
+                    Some(retry_secs) => tracing::error!(instance, %reason, retry_secs, "protocol failed"),
+                    None => tracing::error!(instance, %reason, "protocol failed"),
                 }
             }
             State::Running => {
                 let generation = entry.report.serving.unwrap_or_default();
                 for address in &entry.listen {
-                    tracing::info!(instance, generation, address, "listening");
+                    tracing::info!(instance, generation, %address, "listening");
                 }
                 if entry.listen.is_empty() {
                     tracing::info!(instance, generation, "protocol running without a listener");
@@ -506,6 +506,6 @@ fn settle(receiver: &Receiver<Message>) -> Vec<Message> {
 /// Says everything that is wrong with a file that is not applied.
 fn refuse(errors: &ConfigErrors) {
     for problem in errors.lines() {
-        tracing::error!(problem, "plugins file not applied, what runs goes on");
+        tracing::error!(%problem, "plugins file not applied, what runs goes on");
     }
 }
