@@ -301,34 +301,49 @@ fn a_request_is_answered_the_same_under_every_label() {
     assert_eq!(answers[1], answers[2]);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn nothing_a_client_sends_goes_unanswered(
-        controller in prop::sample::select(vec!["write", "read", "admin", "ms", "nope"]),
-        action in prop::sample::select(vec![
-            "create", "createOrReplace", "replace", "update", "delete", "createCollection", "get", "now",
-            "listIndexes", "listCollections", "serverInfo", "createIndex", "deleteIndex", "deleteIndexes", "nope",
-        ]),
-        fields in prop::collection::btree_map(
-            prop::sample::select(vec!["index", "collection", "_id", "body", "metadata", "requestId"]),
-            prop_oneof![
-                Just(json!(null)), Just(json!("i")), Just(json!("_x")), Just(json!(0)), Just(json!([])),
-                Just(json!({"a": {"b": []}})), Just(json!({"indexes": ["i", 5]})), Just(json!({"_id": "x"})),
-                ".{0,4}".prop_map(Value::from),
-            ],
-            0..6,
-        ),
-    ) {
-        static RUNTIME: std::sync::LazyLock<(tokio::runtime::Runtime, Server)> =
-            std::sync::LazyLock::new(|| (tokio::runtime::Runtime::new().unwrap(), Server::start()));
+#[test]
+fn nothing_a_client_sends_goes_unanswered() {
+    let (runtime, server) = (tokio::runtime::Runtime::new().unwrap(), Server::start());
+    let controller = prop::sample::select(vec!["write", "read", "admin", "ms", "nope"]);
+    let action = prop::sample::select(vec![
+        "create",
+        "createOrReplace",
+        "replace",
+        "update",
+        "delete",
+        "createCollection",
+        "get",
+        "now",
+        "listIndexes",
+        "listCollections",
+        "serverInfo",
+        "createIndex",
+        "deleteIndex",
+        "deleteIndexes",
+        "nope",
+    ]);
+    let fields = prop::collection::btree_map(
+        prop::sample::select(vec!["index", "collection", "_id", "body", "metadata", "requestId"]),
+        prop_oneof![
+            Just(json!(null)),
+            Just(json!("i")),
+            Just(json!("_x")),
+            Just(json!(0)),
+            Just(json!([])),
+            Just(json!({"a": {"b": []}})),
+            Just(json!({"indexes": ["i", 5]})),
+            Just(json!({"_id": "x"})),
+            ".{0,4}".prop_map(Value::from),
+        ],
+        0..6,
+    );
+    let config = ProptestConfig::with_cases(64);
+    proptest!(config, |(controller in controller, action in action, fields in fields)| {
         let mut message = json!({"controller": controller, "action": action});
         message.as_object_mut().unwrap().extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        let (runtime, server) = &*RUNTIME;
         let answer = runtime.block_on(server.ask(message));
         let status = answer["status"].as_u64().unwrap();
         prop_assert_eq!(answer["error"].is_null(), status == 200, "{}", answer);
         prop_assert!([200, 400, 404, 501].contains(&status), "{}", answer);
-    }
+    });
 }
