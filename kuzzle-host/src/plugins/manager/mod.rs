@@ -245,6 +245,8 @@ impl Manager {
     fn run(mut self, receiver: Receiver<Message>) {
         let declarations = self.declarations.clone();
         self.adopt(declarations, false);
+        // It may have been saved since it was read.
+        self.look(false);
         self.libraries.tidy();
         let mut is_closing = false;
         loop {
@@ -390,13 +392,14 @@ impl Manager {
     /// Makes a declaration the one in force.
     fn adopt(&mut self, declarations: Declarations, insist: bool) {
         self.declarations = declarations;
+        let named = self.declarations.instances.iter().flat_map(|it| desired::folders(it, &self.libraries));
+        let folders: BTreeSet<PathBuf> = named.chain(desired::folder_of(&self.file)).collect();
+        // Before the files are looked at, so that no change falls in between.
+        self.watch.set(folders);
         let desired = |it: &Declaration| (it.name.clone(), desired::desired(it, &self.libraries));
         let wanted = self.declarations.instances.iter().map(desired).collect();
         let now = self.now();
         self.machine.declare(wanted, insist, now);
-        let named = self.declarations.instances.iter().flat_map(|it| desired::folders(it, &self.libraries));
-        let folders: BTreeSet<PathBuf> = named.chain(desired::folder_of(&self.file)).collect();
-        self.watch.set(folders);
     }
 
     /// The declaration of an instance that is to be made now.
