@@ -103,7 +103,7 @@ fn transcripts(text: &str) -> Vec<Shown> {
             if let Some(command) = line.strip_prefix("$ ") {
                 let (command, prints) = (command.to_owned(), String::new());
                 shown.push(Shown { line: number + 1, command, prints });
-            } else if let (Some(more), Some(last)) = (line.strip_prefix("> "), shown.last_mut()) {
+            } else if let (Some(more), Some(last)) = (continued(line), shown.last_mut()) {
                 last.command += &format!("\n{more}");
             } else {
                 let last = shown.last_mut().unwrap_or_else(|| panic!("line {}: no command", number + 1));
@@ -112,6 +112,11 @@ fn transcripts(text: &str) -> Vec<Shown> {
         }
     }
     shown
+}
+
+/// What stands behind the prompt of a command's further lines.
+fn continued(line: &str) -> Option<&str> {
+    line.strip_prefix("> ").or((line == ">").then_some(""))
 }
 
 /// What is printed, with one name for every id that is made up anew each time.
