@@ -1,12 +1,10 @@
 //! The example plugin, built out of the workspace on plugin-api alone, through the real `nc`; and one document on its way
 //! through every protocol.
 
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use kuzzle_tests::server::{free_port, lines, socketio};
-use kuzzle_tests::{Server, ServerOptions, node, run_for_text};
+use kuzzle_tests::{Server, ServerOptions, node, run_for_text, run_with_input};
 use serde_json::{Value, json};
 
 /// The responses that `nc` prints to these requests.
@@ -17,17 +15,9 @@ fn nc(port: u16, typed: &[String]) -> Vec<Value> {
 /// What `nc` prints after these lines were typed and the input was ended.
 fn nc_lines(port: u16, typed: &[String]) -> Vec<String> {
     let mut command = Command::new("timeout");
-    command.args(["60", "nc", "-N", &IpAddr::from(Ipv4Addr::LOCALHOST).to_string(), &port.to_string()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("nc is installed");
-    let mut input = child.stdin.take().unwrap();
-    for line in typed {
-        writeln!(input, "{line}").unwrap();
-    }
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "nc ended with {}: {text}", output.status);
-    text.lines().map(str::to_owned).collect()
+    command.args(["60", "nc", "-N", "127.0.0.1", &port.to_string()]);
+    let input: String = typed.iter().map(|line| format!("{line}\n")).collect();
+    run_with_input(&mut command, input.as_bytes()).lines().map(str::to_owned).collect()
 }
 
 fn request(action: &str, more: Value) -> String {

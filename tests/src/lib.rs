@@ -15,8 +15,9 @@ pub mod process;
 pub mod server;
 pub mod wait;
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub use client::{Answer, HttpClient};
 pub use curl::{curl, curl_request};
@@ -43,7 +44,25 @@ pub fn repository() -> PathBuf {
 ///
 /// When it cannot run or fails, with everything that it printed.
 pub fn run_for_text(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    run_with_input(command, &[])
+}
+
+/// Runs a command that must succeed with this input, and returns what it printed.
+///
+/// # Panics
+///
+/// When it cannot run or fails, with everything that it printed.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let mut to_child = child.stdin.take().expect("piped");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A command that does not read its input may have ended.
+            let _taken = to_child.write_all(input);
+        });
+        child.wait_with_output().expect("the output of a child")
+    });
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
