@@ -17,6 +17,12 @@ fn files_that_are_no_plugin_are_refused_by_what_they_are() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
+    let program = std::fs::read(binaries::host()).unwrap();
+    let put_folder = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
     let good = std::fs::read(binaries::out_of_tree("bad")).unwrap();
     let half = &good[..good.len() / 2];
     let mut foreign_machine = good.clone();
@@ -29,13 +35,13 @@ fn files_that_are_no_plugin_are_refused_by_what_they_are() {
 
     let cases = [
         ("missing", folder.path().join("nowhere.so"), "does not exist"),
-        ("folder", folder.path().to_owned(), "is not a file"),
+        ("folder", put_folder("folder.so"), "is not a file"),
         ("empty", put("empty.so", b""), "is not a shared library (it is empty)"),
         ("text", put("text.so", b"hello, I am a text\n"), "is not a shared library (first bytes \"hell\")"),
         ("truncated", put("truncated.so", half), &incomplete),
         ("header", put("header.so", &good[..40]), "is an incomplete file (40 of "),
         ("foreign", put("foreign.so", &foreign_library()), "is not a Kuzzle plugin (no entry symbol)"),
-        ("program", binaries::host(), "is not a"),
+        ("program", put("program.so", &program), "is not a Kuzzle plugin (no entry symbol)"),
         (
             "machine",
             put("machine.so", &foreign_machine),
@@ -153,7 +159,7 @@ fn a_start_that_never_returns_holds_up_nobody() {
     let load = NumberedLoad::over_lines(local(line));
     let status = server.wait_for_state("stuck", "failed");
     assert_reason(&status, "stuck", &["not return"]);
-    assert!(status["retry_at"].is_null(), "each try would cost a thread: {status}");
+    assert_eq!(status.get("retryAt"), Some(&Value::Null), "each try would cost a thread: {status}");
     wait_until_free(port);
     load.wait_for_more();
     load.finish();

@@ -89,7 +89,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
     };
     let data = folder.path().join("data");
     let ballast = folder.path().join("ballast");
-    std::fs::write(&ballast, vec![7; 8 << 20]).unwrap();
+    std::fs::write(&ballast, vec![7; 64 << 20]).unwrap();
     let server = ServerOptions { data: Some(data), ..ServerOptions::default() }.start();
     let id = server.id();
     let body = json!({ "text": "x".repeat(60_000) }).to_string();
@@ -104,7 +104,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
         stored += 1;
         assert!(stored < 10_000, "the disk does not get full");
     };
-    assert!(stored > 0);
+    assert!(stored > 0, "{}", refused.text());
     assert_eq!(refused.status, 503, "{}", refused.text());
     let reason = refused.error();
     assert!(reason.to_lowercase().contains("space"), "it says what is the matter: {reason}");
@@ -180,13 +180,14 @@ fn find_file(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf>
     None
 }
 
-/// A file system of 24 MiB over a folder, unmounted when dropped.
+/// A file system of 128 MiB over a folder, unmounted when dropped: room for the ballast, the journal, the reserve that
+/// takes what the journal holds, and some documents.
 struct SmallDisk<'a>(&'a TempDir);
 
 impl<'a> SmallDisk<'a> {
     fn mount(folder: &'a TempDir) -> Option<Self> {
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=24m,mode=0700", "kuzzle-test"]).arg(folder.path());
+        command.args(["-t", "tmpfs", "-o", "size=128m,mode=0700", "kuzzle-test"]).arg(folder.path());
         let mounted = command.output().is_ok_and(|output| output.status.success());
         mounted.then_some(Self(folder))
     }

@@ -164,11 +164,19 @@ fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether socket.io answers a first request there.
+/// Whether a client of socket.io can come and go there.
 fn answers(port: u16) -> bool {
-    let hello = HttpClient::connect(local(port))
-        .and_then(|mut http| http.request("GET", "/socket.io/?EIO=3&transport=polling", None));
-    hello.is_ok_and(|answer| answer.status == 200 && answer.text().contains("\"sid\""))
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let come_and_go = || -> std::io::Result<bool> {
+        let mut http = HttpClient::connect(local(port))?;
+        let hello = http.request("GET", path, None)?.text();
+        let Some((_, rest)) = hello.split_once("\"sid\":\"") else { return Ok(false) };
+        let session = rest.split('"').next().unwrap_or_default();
+        // A client that just vanished would be waited for when the protocol stops.
+        let goodbye = http.request("POST", &format!("{path}&sid={session}"), Some("1"))?;
+        Ok(goodbye.status == 200)
+    };
+    come_and_go().unwrap_or(false)
 }
 
 fn wait_until_answers(port: u16) {
