@@ -2,7 +2,7 @@
 //! themselves.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use kuzzle_tests::load::NumberedLoad;
 use kuzzle_tests::server::{free_port, socketio};
@@ -153,7 +153,7 @@ fn messages_that_break_the_protocol_close_their_client_alone() {
         ("a message that is too large", frame(0x81, large.as_bytes())),
         (
             "a frame that says it is enormous",
-            vec![0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            vec![0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 7, 7, 7, 7],
         ),
         ("text that is not UTF-8", frame(0x81, &[0xff, 0xfe, 0xfd])),
         ("an opcode that does not exist", frame(0x83, b"x")),
@@ -314,7 +314,10 @@ impl WebSocket {
         loop {
             match self.read() {
                 Ok((8, _)) => {
-                    let _gone = self.stream.write_all(&frame(0x88, &1000_u16.to_be_bytes()));
+                    let answer = frame(0x88, &1000_u16.to_be_bytes());
+                    // Then it need not wait for us.
+                    let _gone =
+                        self.stream.write_all(&answer).and_then(|()| self.stream.shutdown(Shutdown::Write));
                 }
                 Ok(_) => {}
                 Err(error) => {
