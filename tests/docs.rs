@@ -1,0 +1,201 @@
+//! The documents say what is so: what they list is compared with what the server itself says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kuzzle_tests::{binaries, errors_page, repository, run_for_text};
+use serde_json::Value;
+
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/errors.md",
+    "docs/operations.md",
+    "docs/plugins.md",
+];
+
+#[test]
+fn the_page_of_errors_is_current() {
+    let page = read("docs/errors.md");
+    assert!(page == errors_page::errors_page(), "docs/errors.md is not current; run `make docs`");
+}
+
+#[test]
+fn the_readme_lists_exactly_what_is_built() {
+    let readme = read("README.md");
+    let mut listed = BTreeSet::new();
+    for row in
+        readme.lines().filter(|line| line.starts_with("| documents |") || line.starts_with("| server |"))
+    {
+        let cell = row.split('|').nth(2).unwrap();
+        for of_controller in cell.split(';') {
+            let names = in_backquotes(of_controller);
+            let (controller, actions) = names.split_first().expect("a controller and its actions");
+            listed.extend(actions.iter().map(|action| format!("{controller}.{action}")));
+        }
+    }
+    let built: BTreeSet<String> = kuzzle_api::actions()
+        .filter(|action| action.built)
+        .map(|action| format!("{}.{}", action.controller, action.action))
+        .collect();
+    assert_eq!(listed, built);
+    let changes = read("CHANGELOG.md");
+    for action in built {
+        let (_, action) = action.split_once('.').unwrap();
+        assert!(changes.contains(&format!("{action}`")), "CHANGELOG.md does not name {action}");
+    }
+}
+
+#[test]
+fn every_key_that_is_named_exists_with_its_default() {
+    let sample = run_for_text(Command::new(binaries::host()).args(["config", "print"]));
+    let sample: toml_edit::DocumentMut = sample.parse().expect("the sample is a file that the server reads");
+    let default_of = |name: &str| -> Option<String> {
+        let (table, key) = name.split_once('.')?;
+        Some(sample.get(table)?.get(key)?.to_string().trim().to_owned())
+    };
+    let tables: Vec<&str> = sample.iter().map(|(table, _)| table).collect();
+    let mut named = 0;
+    for document in DOCUMENTS {
+        for line in read(document).lines() {
+            for word in in_backquotes(line) {
+                let name = word.split(" = ").next().unwrap_or_default();
+                let is_key = name.split_once('.').is_some_and(|(table, key)| {
+                    tables.contains(&table)
+                        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                });
+                if is_key && name != "plugins.toml" {
+                    assert!(
+                        default_of(name).is_some(),
+                        "{document} names the key `{name}`, which does not exist"
+                    );
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 10, "the documents name keys");
+    // The tables of keys have their defaults.
+    for row in read("README.md").lines() {
+        let cells: Vec<Vec<&str>> = row.split('|').map(in_backquotes).collect();
+        if let [_, key, default, ..] = cells.as_slice()
+            && let ([key], [default, ..]) = (key.as_slice(), default.as_slice())
+            && let Some(found) = default_of(key).filter(|_| *key != "data.dir")
+        {
+            assert_eq!(found.trim_matches('"'), *default, "default of `{key}` in README.md");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_plugins_file_explains_every_setting_with_its_default() {
+    let text = read("plugins.toml");
+    let (instance, settings) = text.split_once("# [protocols.socketio.settings]").expect("the settings");
+    let shown = run_for_text(Command::new(binaries::host()).args(["plugins", "inspect", "socketio"]));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let declared: BTreeMap<&str, &Value> = shown["settings"]["properties"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, schema)| (name.as_str(), &schema["default"]))
+        .collect();
+    let uncommented: String =
+        settings.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    let explained: toml_edit::DocumentMut =
+        uncommented.parse().expect("the settings are TOML behind their `#`");
+    let names: BTreeSet<&str> = explained.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, declared.keys().copied().collect());
+    for (name, item) in explained.iter() {
+        let value = item.as_value().unwrap();
+        let bare = value.clone().decorated("", "").to_string();
+        let found: Value = serde_json::from_str(&bare).expect("simple values look the same in JSON");
+        assert_eq!(&found, declared[name], "default of `{name}` in plugins.toml");
+    }
+
+    // What stands behind a `#` as an example works when it is taken at its word.
+    let folder = kuzzle_tests::TempDir::new();
+    let file = folder.path().join("plugins.toml");
+    let examples: String = instance
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| {
+            line.split_once(" = ").is_some_and(|(key, _)| is_plain(key) && key != "path" && key != "listen")
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for key in
+        ["max_connections", "idle_timeout_secs", "drain_secs", "worker_threads", "isolation", "defaults"]
+    {
+        assert!(examples.contains(&format!("{key} = ")), "plugins.toml does not explain `{key}`");
+    }
+    let whole = format!("{instance}{examples}[protocols.socketio.settings]\n{uncommented}");
+    std::fs::write(&file, whole).unwrap();
+    let mut check = Command::new(binaries::host());
+    check.args(["plugins", "check", "--plugins"]).arg(&file).arg("--data").arg(folder.path());
+    run_for_text(&mut check);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in DOCUMENTS {
+        let path = repository().join(document);
+        let text = read(document);
+        for (line, link) in links(&text) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target: PathBuf =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{document}:{line}: {link} leads nowhere");
+            if !anchor.is_empty() {
+                assert!(anchors(&target).contains(anchor), "{document}:{line}: {link} has no such heading");
+            }
+        }
+    }
+}
+
+/// Targets of the Markdown links of a text, with their lines.
+fn links(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut rest = line;
+        while let Some((_, behind)) = rest.split_once("](") {
+            let link = behind.split(')').next().unwrap_or_default();
+            found.push((number + 1, link));
+            rest = behind;
+        }
+    }
+    found
+}
+
+/// The anchors of a page's headings.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let anchor = |heading: &str| -> String {
+        let plain = heading.trim_start_matches('#').trim().to_lowercase();
+        plain
+            .chars()
+            .filter(|it| it.is_alphanumeric() || *it == ' ' || *it == '-')
+            .map(|it| if it == ' ' { '-' } else { it })
+            .collect()
+    };
+    text.lines().filter(|line| line.starts_with('#')).map(anchor).collect()
+}
+
+/// The words of a text that stand in backquotes.
+fn in_backquotes(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn is_plain(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn read(file: &str) -> String {
+    let path = repository().join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
