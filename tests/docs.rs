@@ -59,7 +59,8 @@ fn every_key_that_is_named_exists_with_its_default() {
     };
     let tables: Vec<&str> = sample.iter().map(|(table, _)| table).collect();
     let mut named = 0;
-    for document in DOCUMENTS {
+    // The page of errors is full of ids that look like keys.
+    for document in DOCUMENTS.into_iter().filter(|document| *document != "docs/errors.md") {
         for line in read(document).lines() {
             for word in in_backquotes(line) {
                 let name = word.split(" = ").next().unwrap_or_default();
