@@ -160,6 +160,21 @@ fn what_is_written_over_one_protocol_is_read_over_another_carried_as_bytes() {
     load.finish();
 }
 
+#[test]
+fn a_stop_while_the_file_is_being_saved_is_a_stop() {
+    let line = free_port();
+    let mut server = ServerOptions::with_plugins(lines(line)).start();
+    for turn in 0..5 {
+        server.wait_for_state("lines", "running");
+        // Both arrive in one moment, and the one must not swallow the other.
+        server.save_plugins(&format!("# {turn}\n{}", lines(line)));
+        let status = server.stop();
+        assert!(status.success(), "{status}\n{}", server.log());
+        wait_until_free(line);
+        server.start_again();
+    }
+}
+
 fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
