@@ -106,7 +106,8 @@ fn half_requests_are_given_up() {
 
 #[test]
 fn what_is_no_engine_io_is_refused_with_the_codes_that_clients_know() {
-    let mut attacked = Attacked::start("message_max_bytes = 65536");
+    // A poll waits for the next heartbeat.
+    let mut attacked = Attacked::start("message_max_bytes = 65536\nping_interval_millis = 200");
     let session = handshake(&mut attacked.http());
     let polling = format!("/socket.io/?EIO=3&transport=polling&sid={session}");
     let cases = [
