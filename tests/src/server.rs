@@ -52,18 +52,33 @@ impl ServerOptions {
         self.start_in(None)
     }
 
+    /// Starts a server and waits for a line of its log that `is_ready` knows.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_when(self, is_ready: impl Fn(&str) -> bool) -> Server {
+        let mut server = self.begin(None);
+        server.process.wait_for_line("the line that says ready", 0, is_ready);
+        server
+    }
+
     /// Starts a server in a network namespace.
     ///
     /// # Panics
     ///
     /// As [`start`](Self::start).
     pub fn start_in(self, namespace: Option<&Namespace>) -> Server {
+        let mut server = self.begin(namespace);
+        server.wait_until_ready(0);
+        server
+    }
+
+    fn begin(self, namespace: Option<&Namespace>) -> Server {
         let folder = TempDir::new();
         let rest = SocketAddr::from((Ipv4Addr::LOCALHOST, self.rest_port.unwrap_or_else(free_port)));
         let command = self.command(&folder, rest, namespace);
-        let mut server = Server { process: Process::start(command), folder, options: self, rest };
-        server.wait_until_ready(0);
-        server
+        Server { process: Process::start(command), folder, options: self, rest }
     }
 
     /// Starts a server that is expected to end by itself, and returns what it left.
