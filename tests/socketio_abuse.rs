@@ -204,6 +204,48 @@ fn requests_that_make_no_sense_are_answered() {
     attacked.finish();
 }
 
+#[test]
+fn a_client_that_does_not_read_is_not_read_from() {
+    const REQUESTS: usize = 1_000;
+    let mut attacked = Attacked::start("pending_requests_max = 16\noutbox_max_bytes = 65536");
+    let text = "x".repeat(500_000);
+    let body = json!({ "text": text }).to_string();
+    assert_eq!(attacked.server.request("PUT", "/api/1.0/i/c/large", Some(&body)).status, 200);
+    let before = memory(&attacked.server);
+    let mut greedy = WebSocket::open(attacked.address);
+    let mut writer = greedy.stream.try_clone().unwrap();
+    let sent = std::thread::spawn(move || {
+        for number in 0..REQUESTS {
+            let request = json!({
+                "controller": "read", "action": "get", "index": "i", "collection": "c", "_id": "large",
+                "requestId": number.to_string()
+            });
+            writer.write_all(&frame(0x81, format!("42[\"kuzzle\",{request}]").as_bytes())).unwrap();
+        }
+    });
+    // Half a gigabyte of answers is asked for; a few of them are made, for everybody else it is as before.
+    for _ in 0..50 {
+        attacked.still_serves();
+    }
+    let taken = memory(&attacked.server).saturating_sub(before);
+    assert!(taken < 100 << 20, "{} MiB for a client that does not read", taken >> 20);
+    // Whoever reads at last gets all of it, in order.
+    for number in 0..REQUESTS {
+        let (event, response) = greedy.event();
+        assert_eq!(event, number.to_string());
+        assert_eq!(response["result"]["_source"]["text"], text);
+    }
+    sent.join().unwrap();
+    attacked.finish();
+}
+
+/// Memory that the server has, in bytes.
+fn memory(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
 /// The session id of a new client on long-polling.
 fn handshake(http: &mut HttpClient) -> String {
     let answer = http.request("GET", "/socket.io/?EIO=4&transport=polling", None).unwrap();
@@ -286,13 +328,22 @@ impl WebSocket {
         (event[0].as_str().unwrap().to_owned(), event[1].clone())
     }
 
+    /// One text message, in as many frames as it comes.
     fn text(&mut self) -> String {
-        let (opcode, payload) = self.read().unwrap();
-        assert_eq!(opcode, 1, "a text frame");
-        String::from_utf8(payload).unwrap()
+        let mut message = Vec::new();
+        let mut expected = 1;
+        loop {
+            let (head, payload) = self.read().unwrap();
+            assert_eq!(head & 0x0f, expected, "a text message");
+            message.extend(payload);
+            if head & 0x80 != 0 {
+                return String::from_utf8(message).unwrap();
+            }
+            expected = 0;
+        }
     }
 
-    /// One whole frame; the server sends short messages unfragmented.
+    /// The first byte of a frame, and its payload.
     fn read(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head)?;
@@ -303,18 +354,23 @@ impl WebSocket {
                 self.stream.read_exact(&mut length)?;
                 usize::from(u16::from_be_bytes(length))
             }
+            127 => {
+                let mut length = [0; 8];
+                self.stream.read_exact(&mut length)?;
+                usize::try_from(u64::from_be_bytes(length)).unwrap()
+            }
             found => return Err(io::Error::other(format!("a frame of length code {found}"))),
         };
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload)?;
-        Ok((head[0] & 0x0f, payload))
+        Ok((head[0], payload))
     }
 
     /// Whether the server closes: its last words are read, its closing handshake answered.
     fn ends(&mut self) -> bool {
         loop {
             match self.read() {
-                Ok((8, _)) => {
+                Ok((0x88, _)) => {
                     let answer = frame(0x88, &1000_u16.to_be_bytes());
                     // Then it need not wait for us.
                     let _gone =
