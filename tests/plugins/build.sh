@@ -38,6 +38,7 @@ build bad-panic-abort tests/plugins/bad $bad --config 'profile.ci.panic="abort"'
 
 # The same plugin against a contract with one more field in a struct, which nevertheless calls itself by our draft.
 draft=$(strings "$out/bad.so" | sed -n 's/.*"draft":"\([0-9a-f]*\)".*/\1/p' | head -n 1)
+[ -n "$draft" ] || { echo "$out/bad.so names no draft of the contract" >&2; exit 1; }
 changed=$CARGO_TARGET_DIR/changed-contract
 if ! current "$out/bad-changed-struct.so" plugin-api tests/plugins Cargo.toml; then
     rm -rf "$changed"
@@ -51,4 +52,7 @@ if ! current "$out/bad-changed-struct.so" plugin-api tests/plugins Cargo.toml; t
     KUZZLE_BAD_PLUGIN_DRAFT=$draft build bad-changed-struct "$changed/tests/plugins/bad" $bad
 fi
 
-build lines examples/lines libkuzzle_lines.so
+# The example knows no profile of ours: it gets one that shares what the workspace has built.
+build lines examples/lines libkuzzle_protocol_lines.so --config 'profile.ci.inherits="dev"' \
+    --config 'profile.ci.opt-level=1' --config 'profile.ci.debug=false' --config 'profile.ci.incremental=true' \
+    --config 'profile.ci.package."*".opt-level=2'
