@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use super::declaration::{ConfigErrors, Declaration, Declarations};
 use super::library::{Libraries, Library, SearchPath};
-use super::machine::{Event, Machine, Refusal, State, Step, Time};
+use super::machine::{Event, Machine, Refusal, STOP_GRACE, State, Step, Time};
 use super::serving::InstanceMetrics;
 use carry::{Generation, Listening};
 pub use status::Status;
@@ -32,6 +32,8 @@ use watch::Watch;
 
 /// Longest pause of the manager's thread when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How much longer than plugins may take to stop the manager itself may take.
+const GIVE_UP: Duration = Duration::from_secs(1);
 /// How long a folder must have been quiet before its files are looked at: an editor may take several steps to save.
 const QUIET: Duration = Duration::from_millis(30);
 /// How long quiet is waited for at most.
@@ -135,6 +137,7 @@ impl Plugins {
             machine: Machine::default(),
             watch,
             is_checking: false,
+            is_closing: false,
             look_again: None,
             attempts: HashMap::new(),
             listening: BTreeMap::new(),
@@ -171,12 +174,18 @@ impl Plugins {
         generations.map(|requests| requests.notify(connections, channel, payload)).sum()
     }
 
-    /// Stops every plugin, within `deadline`. Blocks for that time at most.
+    /// Stops every plugin, within `deadline`. Blocks for that time at most, and a moment for what is to be given up.
     pub fn stop(mut self, deadline: Duration) {
+        const LOOK: Duration = Duration::from_millis(5);
         self.send(Message::Close { deadline });
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        let until = Instant::now() + deadline + STOP_GRACE + GIVE_UP;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        if !thread.is_finished() {
+            tracing::error!("the plugin manager did not end; what its plugins still do is cut");
+        } else if thread.join().is_err() {
             tracing::error!("the plugin manager panicked");
         }
     }
@@ -227,6 +236,8 @@ struct Manager {
     machine: Machine,
     watch: Watch,
     is_checking: bool,
+    /// Whether everything is to stop.
+    is_closing: bool,
     /// Set when the file was saved again while plugins looked at it; whether somebody insists.
     look_again: Option<bool>,
     attempts: HashMap<(String, u64), Attempt>,
@@ -248,19 +259,13 @@ impl Manager {
         // It may have been saved since it was read.
         self.look(false);
         self.libraries.tidy();
-        let mut is_closing = false;
         loop {
             self.advance();
-            if is_closing && self.machine.is_idle() {
+            if self.is_closing && self.machine.is_idle() {
                 return;
             }
             let pause = self.machine.next_wakeup().map_or(IDLE, |at| at.saturating_sub(self.now()));
             match receiver.recv_timeout(pause) {
-                Ok(Message::Close { deadline }) => {
-                    is_closing = true;
-                    let until = self.now() + deadline;
-                    self.machine.close(until);
-                }
                 Ok(Message::Changed) => {
                     for message in settle(&receiver) {
                         self.take(message);
@@ -309,8 +314,11 @@ impl Manager {
                     self.handle(Event::Lost { instance, listener, reason });
                 }
             }
-            // Only once, and handled where it arrives.
-            Message::Close { .. } => {}
+            Message::Close { deadline } => {
+                self.is_closing = true;
+                let until = self.now() + deadline;
+                self.machine.close(until);
+            }
         }
     }
 
