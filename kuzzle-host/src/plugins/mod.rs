@@ -1,7 +1,7 @@
 //! The plugin manager: reads `plugins.toml`, loads what it declares, and keeps reality like the declaration.
 //!
-//! [`declaration`] reads the file, [`library`] finds and loads the plugins, [`machine`] decides what has to happen, and
-//! [`manager`] does it. [`serving`] is what a plugin sees of the host.
+//! `declaration` reads the file, `library` finds and loads the plugins, `machine` decides what has to happen, and
+//! `manager` does it. `serving` is what a plugin sees of the host.
 
 pub(crate) mod declaration;
 pub(crate) mod library;

@@ -2,7 +2,7 @@
 //!
 //! A client emits a request as event `kuzzle` and gets its answer as an event named by its `requestId`; notifications
 //! come as events named by their channel. The protocol itself is `kuzzle-socketio-proto`; here are the sockets: HTTP
-//! ([`http`]), long-polling ([`polling`]) and WebSocket ([`websocket`]), all of which move a [`client`].
+//! (`http`), long-polling (`polling`) and WebSocket (`websocket`), all of which move a `client`.
 
 mod bundle;
 mod client;
