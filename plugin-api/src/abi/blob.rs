@@ -1,15 +1,18 @@
 //! Bytes that both sides share without copying.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use abi_stable::StableAbi;
 
 /// A shared, immutable run of bytes, freed by its maker.
 ///
 /// Cloning and slicing count a reference and copy nothing, so one payload goes to any number of connections at the cost
-/// of an atomic increment each. Making one from a `Vec` costs one small allocation beside the bytes.
+/// of an atomic increment each. Making one from a `Vec` costs nothing when that has room for the count of references
+/// behind its bytes, which one that grew while it was written mostly has; otherwise one small allocation.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Blob {
@@ -130,7 +133,7 @@ impl Default for Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
-        if bytes.is_empty() { Self::empty() } else { Self::from_owner(bytes) }
+        if bytes.is_empty() { Self::empty() } else { InVec::make(bytes).unwrap_or_else(Self::from_owner) }
     }
 }
 
@@ -198,10 +201,57 @@ impl<T: Send + Sync + 'static> Owned<T> {
     }
 }
 
+/// The owner of bytes in a `Vec`, when it lies behind them in the room that the `Vec` has left.
+struct InVec {
+    references: AtomicUsize,
+    start: *mut u8,
+    capacity: usize,
+}
+
+impl InVec {
+    const VT: BlobVt = BlobVt { retain: Self::retain, release: Self::release };
+
+    /// Makes a blob of a `Vec`, or gives it back when it has no room.
+    fn make(bytes: Vec<u8>) -> Result<Blob, Vec<u8>> {
+        let mut bytes = ManuallyDrop::new(bytes);
+        let (len, capacity) = (bytes.len(), bytes.capacity());
+        let start = bytes.as_mut_ptr();
+        // SAFETY: `len` is at most the capacity, so the pointer stays inside the block of memory or one past it.
+        let padding = unsafe { start.add(len) }.align_offset(align_of::<Self>());
+        let fits = len.checked_add(padding).and_then(|at| at.checked_add(size_of::<Self>()));
+        if fits.is_none_or(|end| end > capacity) {
+            return Err(ManuallyDrop::into_inner(bytes));
+        }
+        // SAFETY: just found to be inside the block.
+        let owner = unsafe { start.add(len + padding) }.cast::<Self>();
+        // SAFETY: the place is aligned, inside the block and behind its bytes, and the block is ours.
+        unsafe { owner.write(Self { references: AtomicUsize::new(1), start, capacity }) };
+        Ok(Blob { ptr: start, len, owner: owner.cast_const().cast(), vt: &Self::VT })
+    }
+
+    unsafe extern "C" fn retain(owner: *const ()) {
+        // SAFETY: `owner` was made by `make`, and the caller holds a reference, so that the block is alive.
+        let references = unsafe { &(*owner.cast::<Self>()).references };
+        // As for an `Arc`: far beyond what memory could hold, and before the count could come round to zero.
+        if references.fetch_add(1, Ordering::Relaxed) > isize::MAX.unsigned_abs() {
+            std::process::abort();
+        }
+    }
+
+    unsafe extern "C" fn release(owner: *const ()) {
+        let owner = owner.cast::<Self>();
+        // SAFETY: as in `retain`. The reference to the count ends here: the block may be freed right after.
+        if unsafe { (*owner).references.fetch_sub(1, Ordering::Release) } == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: this was the last reference; the block came from a `Vec` of this library with that capacity.
+            drop(unsafe { Vec::from_raw_parts((*owner).start, 0, (*owner).capacity) });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn the_owner_is_freed_once_after_the_last_reference() {
@@ -231,6 +281,40 @@ mod tests {
         let blob = Blob::from_owner([7_u8; 24]);
         let copies: Vec<_> = (0..10).map(|_| blob.clone()).collect();
         assert!(copies.iter().all(|copy| copy.as_slice() == [7; 24]));
+    }
+
+    #[test]
+    fn a_vec_is_shared_and_freed_whatever_room_it_has() {
+        const STEP: usize = if cfg!(miri) { 9 } else { 1 };
+        for len in (1..70).step_by(STEP) {
+            for room in (0..70).step_by(STEP) {
+                let mut bytes = Vec::with_capacity(len + room);
+                bytes.extend((0..len).map(|at| at as u8));
+                let place = bytes.as_ptr();
+                let blob = Blob::from(bytes);
+                assert_eq!(blob.as_slice().as_ptr(), place, "nothing is copied");
+                let parts = [blob.clone(), blob.slice(1..), blob.slice(..len - 1)];
+                let last = std::thread::spawn(move || {
+                    let [whole, tail, head] = parts;
+                    drop((whole, head));
+                    tail
+                });
+                assert!(blob.as_slice().iter().enumerate().all(|(at, byte)| *byte == at as u8));
+                drop(blob);
+                let tail = last.join().unwrap();
+                assert!(tail.as_slice().iter().enumerate().all(|(at, byte)| *byte == at as u8 + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_vec_with_room_for_the_count_costs_no_allocation() {
+        let mut bytes = Vec::with_capacity(200 + size_of::<InVec>() + align_of::<InVec>());
+        bytes.resize(200, 7);
+        let blob = Blob::from(bytes);
+        let place = blob.as_slice().as_ptr().addr();
+        assert!((place + 200..place + 256).contains(&blob.owner.addr()));
+        assert_eq!(blob.slice(100..).clone().as_slice(), [7; 100]);
     }
 
     #[test]
