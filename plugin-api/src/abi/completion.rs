@@ -64,6 +64,18 @@ impl Completion {
         Self { target: Arc::into_raw(target).cast(), call: call_target::<T> }
     }
 
+    /// A completion that calls a function with a pointer.
+    ///
+    /// # Safety
+    ///
+    /// `call` must take `target` once, on any thread, must not block and must not panic.
+    pub(super) const unsafe fn from_raw(
+        target: *const (),
+        call: unsafe extern "C" fn(target: *const (), reply: Reply),
+    ) -> Self {
+        Self { target, call }
+    }
+
     /// A completion that calls a closure. Costs one allocation.
     pub fn to_fn(call: impl FnOnce(Reply) + Send + 'static) -> Self {
         struct Once<F>(std::sync::Mutex<Option<F>>);

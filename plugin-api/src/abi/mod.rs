@@ -44,6 +44,7 @@ mod listeners;
 mod manifest;
 mod metrics;
 mod module;
+mod pending;
 mod requests;
 mod service;
 mod socket;
@@ -65,6 +66,7 @@ pub use module::{
     ENTRY_SYMBOL, LoadError, ModuleCalls, PluginInfo, PluginModule, PluginModuleRef, SettingsProblem,
     StartArguments, module_from_header, module_of,
 };
+pub use pending::PendingReply;
 pub use requests::{
     EVENT_CLOSE, EVENT_NOTIFICATION, RequestEvent, Requests, RequestsCalls, RequestsClient,
     RequestsClientCalls, RequestsClientVt, RequestsClientVtRef, RequestsVt, RequestsVtRef,

@@ -24,7 +24,6 @@ mod protocol;
 mod requests;
 mod runtime;
 mod settings;
-mod slot;
 
 pub use export::linked_module;
 #[doc(hidden)]
@@ -43,7 +42,6 @@ pub use requests::{ConnectionInfo, Event, RequestConnection, Requests};
 pub use settings::{Kind, Reader, Setting, Settings};
 #[doc(hidden)]
 pub use settings::{Text, manifest, object_schema};
-pub use slot::PendingReply;
 
-pub use crate::abi::{ApiError, Blob, Reply, SettingsProblem};
+pub use crate::abi::{ApiError, Blob, PendingReply, Reply, SettingsProblem};
 pub use {bytes, serde_json, tokio, tracing};

@@ -13,9 +13,8 @@ use tracing::warn;
 
 use super::inbox::{Inbox, Notification, Received};
 use super::metrics::{Counter, Metrics};
-use super::slot::PendingReply;
 use crate::abi::{
-    self, ApiError, Blob, Completion, EVENT_CLOSE, EVENT_NOTIFICATION, Reply, RequestEvent,
+    self, ApiError, Blob, Completion, EVENT_CLOSE, EVENT_NOTIFICATION, PendingReply, Reply, RequestEvent,
     RequestsClientCalls,
 };
 
