@@ -48,6 +48,8 @@ impl Reply {
 #[derive(StableAbi)]
 pub struct Completion {
     target: *const (),
+    /// Gives the answer to `target` and takes both over. Any thread, in any state, also after the instance has stopped;
+    /// called once, never blocks, cannot fail: a panic of the receiver is contained there.
     call: unsafe extern "C" fn(target: *const (), reply: Reply),
 }
 

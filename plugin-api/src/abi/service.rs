@@ -18,9 +18,12 @@ use super::{LayoutMismatch, check_layouts, guard};
 #[derive(StableAbi)]
 pub struct ServiceRef {
     ctx: *const (),
+    /// The table that `layout` describes. Lives as long as the library that it is in, which is never unloaded.
     table: PrefixRef<ErasedPrefix>,
     layout: &'static TypeLayout,
+    /// Counts one more reference to `ctx`. Any thread, in any state; never blocks, cannot fail.
     retain: unsafe extern "C" fn(ctx: *const ()),
+    /// Gives one reference to `ctx` back, the last of which frees it. Any thread, in any state; never blocks, cannot fail.
     release: unsafe extern "C" fn(ctx: *const ()),
 }
 
