@@ -1,6 +1,6 @@
 //! Gives the crate two facts that only the build knows: the compiler's version, and the hash of the draft contract.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -18,12 +18,8 @@ fn main() {
 
 /// FNV-1a over the contract's sources without comments and white space: a reworded comment is the same draft.
 fn draft_hash(folder: &Path) -> u64 {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    files.sort();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for file in files {
+    for file in files_below(folder) {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let code = text.split("\n#[cfg(test)]").next().unwrap_or_default();
         for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
@@ -33,4 +29,12 @@ fn draft_hash(folder: &Path) -> u64 {
         }
     }
     hash
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
 }

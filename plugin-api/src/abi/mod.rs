@@ -34,6 +34,7 @@
 //! agree on the draft's hash.
 
 mod blob;
+mod broker;
 mod completion;
 mod error;
 mod guard;
@@ -51,6 +52,7 @@ mod socket;
 mod status;
 
 pub use blob::{Blob, BlobVt};
+pub use broker::*;
 pub use completion::{Completion, CompletionTarget, Reply, STATUS_CANCELLED};
 pub use error::ApiError;
 pub use guard::{guard, panic_text};

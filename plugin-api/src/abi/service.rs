@@ -29,7 +29,7 @@ pub struct ServiceRef {
 
 /// A kind of service: its name, its major version and its table.
 ///
-/// The ids are the contract's own words: `requests`, `listeners`, `metrics`, `requests-client`, `status`. Each has a
+/// The ids are the contract's own words: `requests`, `broker`, `listeners`, `metrics`, `requests-client`, `broker-client`, `status`. Each has a
 /// linear history of its own: a table grows at its end, anything else is another major.
 pub trait Service: Sized {
     /// The name that it is asked for by.
