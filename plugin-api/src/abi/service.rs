@@ -29,8 +29,9 @@ pub struct ServiceRef {
 
 /// A kind of service: its name, its major version and its table.
 ///
-/// The ids are the contract's own words: `requests`, `broker`, `listeners`, `metrics`, `requests-client`, `broker-client`, `status`. Each has a
-/// linear history of its own: a table grows at its end, anything else is another major.
+/// The ids are the contract's own words: `requests`, `broker`, `listeners`, `metrics` of the host, `requests-client`,
+/// `broker-client`, `status` of a plugin. Each has a linear history of its own: a table grows at its end, anything else is
+/// another major.
 pub trait Service: Sized {
     /// The name that it is asked for by.
     const ID: &'static str;

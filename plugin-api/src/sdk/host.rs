@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Lifecycle;
+use super::broker::{self, Broker};
 use super::metrics::Metrics;
 use super::requests::{Hub, Requests};
 use crate::abi::{HostRef, Service, StartArguments};
@@ -20,6 +21,7 @@ struct Inner {
     lifecycle: Lifecycle,
     metrics: Metrics,
     requests: Requests,
+    broker: Broker,
 }
 
 impl Host {
@@ -29,6 +31,7 @@ impl Host {
         lifecycle: Lifecycle,
         metrics: Metrics,
         hub: Arc<Hub>,
+        broker: Arc<broker::Hub>,
     ) -> Self {
         let inner = Inner {
             host,
@@ -37,6 +40,7 @@ impl Host {
             lifecycle,
             metrics,
             requests: Requests::new(hub),
+            broker: Broker::new(broker),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -57,6 +61,12 @@ impl Host {
     #[must_use]
     pub fn requests(&self) -> &Requests {
         &self.inner.requests
+    }
+
+    /// The broker: messages in and out.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.inner.broker
     }
 
     /// Numbers that operators see.

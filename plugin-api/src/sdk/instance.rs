@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::broker;
 use super::logging::LogSink;
 use super::metrics::Metrics;
 use super::net::{BoundListener, Net, NetMetrics, Serve, accept_loop};
@@ -20,8 +21,9 @@ use super::requests::Hub;
 use super::runtime::InstanceRuntime;
 use super::{Connection, Host, Lifecycle, Phase, Protocol, Settings};
 use crate::abi::{
-    self, ApiError, Completion, HostRef, Instance, InstanceCalls, LayoutMismatch, Listeners, RequestsClient,
-    Service, ServiceLookup, ServiceRef, StartArguments, Status, StatusCalls, StopReport, panic_text,
+    self, ApiError, BrokerClient, Completion, HostRef, Instance, InstanceCalls, LayoutMismatch, Listeners,
+    RequestsClient, Service, ServiceLookup, ServiceRef, StartArguments, Status, StatusCalls, StopReport,
+    panic_text,
 };
 
 /// Starts an instance of `P`. `owns_process_hooks`: whether the plugin is a library of its own.
@@ -48,6 +50,7 @@ fn bad_settings(problems: &[abi::SettingsProblem]) -> ApiError {
 struct Running<P: Protocol> {
     net: Arc<Net>,
     hub: Arc<Hub>,
+    broker: Arc<broker::Hub>,
     sink: Arc<LogSink>,
     phase: watch::Sender<Phase>,
     accepting: Mutex<Vec<JoinHandle<()>>>,
@@ -72,6 +75,7 @@ impl<P: Protocol> Running<P> {
         let (phase, lifecycle) = Lifecycle::new();
         let metrics = Metrics::new(host_ref.service());
         let hub = Hub::new(host_ref.service(), arguments.generation, &metrics);
+        let broker = broker::Hub::new(host_ref.service(), arguments.generation);
         let net = Net::new(
             lifecycle.clone(),
             NetMetrics::declare(&metrics),
@@ -80,7 +84,7 @@ impl<P: Protocol> Running<P> {
         );
         let listeners = host_ref.service::<Listeners>();
         let mut runtime = InstanceRuntime::start(&arguments.instance, options.worker_threads, &sink)?;
-        let host = Host::new(host_ref, arguments, lifecycle, metrics, Arc::clone(&hub));
+        let host = Host::new(host_ref, arguments, lifecycle, metrics, Arc::clone(&hub), Arc::clone(&broker));
         let made = runtime.handle().cloned().ok_or_else(|| ended("its runtime")).and_then(|handle| {
             let bound = bind(&handle, listeners.as_ref())?;
             Ok((bound, run_start::<P>(&handle, host, settings)?, handle))
@@ -111,6 +115,7 @@ impl<P: Protocol> Running<P> {
         Ok(Self {
             net,
             hub,
+            broker,
             sink,
             phase,
             accepting: Mutex::new(accepting),
@@ -291,6 +296,7 @@ impl<P: Protocol> ServiceLookup for Running<P> {
     fn service(&self, id: &str, major: u32) -> Option<ServiceRef> {
         match (id, major) {
             (RequestsClient::ID, RequestsClient::MAJOR) => Some(RequestsClient::offer(Arc::clone(&self.hub))),
+            (BrokerClient::ID, BrokerClient::MAJOR) => Some(BrokerClient::offer(Arc::clone(&self.broker))),
             (Status::ID, Status::MAJOR) => Some(Status::offer(Arc::clone(&self.status))),
             _ => None,
         }

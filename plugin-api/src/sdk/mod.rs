@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod broker;
 mod export;
 mod host;
 mod inbox;

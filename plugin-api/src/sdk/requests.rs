@@ -39,7 +39,7 @@ impl ConnectionInfo {
         self
     }
 
-    fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(&self.members).unwrap_or_else(|_| "{}".to_owned())
     }
 }
