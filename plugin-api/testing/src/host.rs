@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kuzzle_plugin_api::abi::{
-    self, ApiError, Blob, Completion, HostRef, LayoutMismatch, Listeners, LogLevel, Metrics, PluginModuleRef,
-    Reply, RequestEvent, Requests, Service, ServiceLookup, ServiceRef, StartArguments,
+    self, ApiError, Blob, Broker, Completion, HostRef, LayoutMismatch, Listeners, LogLevel, Metrics,
+    PluginModuleRef, Reply, RequestEvent, Requests, Service, ServiceLookup, ServiceRef, StartArguments,
 };
 use kuzzle_plugin_api::proxy::Loopback;
 use kuzzle_plugin_api::sdk::{Protocol, linked_module};
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
 
+use crate::broker;
 use crate::listeners::{Bound, FakeListeners};
 use crate::metrics::FakeMetrics;
 use crate::requests::FakeRequests;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     is_proxied: bool,
     generation: AtomicU64,
     pub(crate) answer: Box<Answer>,
+    pub(crate) broker: broker::Broker,
     pub(crate) state: Mutex<State>,
     changed: Condvar,
 }
@@ -59,6 +61,7 @@ impl FakeHost {
             is_proxied: std::env::var_os("KUZZLE_TEST_PROXY").is_some_and(|value| value == "1"),
             generation: AtomicU64::new(0),
             answer: Box::new(|call, done| done.complete(echo(&call))),
+            broker: broker::Broker::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -173,13 +176,16 @@ impl FakeHost {
             (module.start())(host, arguments).into_result()?
         };
         let client = instance.service();
+        let broker_client = instance.service();
         let has_waiting = shared.change(|state| {
             state.client = client.clone();
+            state.broker_client = broker_client;
             !state.events.is_empty()
         });
         if let (Some(client), true) = (client, has_waiting) {
             client.ready();
         }
+        shared.wake_broker_client();
         Ok(RunningPlugin::new(self.clone(), instance))
     }
 
@@ -356,6 +362,7 @@ impl ServiceLookup for Side {
         let shared = Arc::clone(&self.0);
         match (id, major) {
             (Requests::ID, Requests::MAJOR) => Some(Requests::offer(Arc::new(FakeRequests(shared)))),
+            (Broker::ID, Broker::MAJOR) => Some(Broker::offer(Arc::new(broker::Calls(shared)))),
             (Listeners::ID, Listeners::MAJOR) => Some(Listeners::offer(Arc::new(FakeListeners(shared)))),
             (Metrics::ID, Metrics::MAJOR) => Some(Metrics::offer(Arc::new(FakeMetrics(shared)))),
             _ => None,

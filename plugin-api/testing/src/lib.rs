@@ -23,11 +23,12 @@
 //! ```
 //!
 //! The host runs in the test's process and answers each request with a closure; by default it echoes the request as the
-//! result of a response. It records calls, logs and metrics, pushes notifications and closes, and can put the
+//! result of a response. It has a [broker](FakeBroker) of its own, records calls, logs and metrics, pushes notifications and closes, and can put the
 //! plugin behind the [proxy](kuzzle_plugin_api::proxy) that serialises every call. Nothing here needs a tokio runtime
 //! of the test, and nothing minds one.
 
 mod answer;
+mod broker;
 mod host;
 mod listeners;
 mod metrics;
@@ -36,6 +37,7 @@ mod requests;
 mod state;
 
 pub use answer::{Answer, Call, echo};
+pub use broker::{BrokerConnection, FakeBroker};
 pub use host::FakeHost;
 pub use plugin::{Drain, RunningPlugin};
 pub use state::LogLine;

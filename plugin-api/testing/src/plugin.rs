@@ -71,8 +71,8 @@ impl RunningPlugin {
         let Some(instance) = self.instance.take() else { return StopReport::default() };
         let report = instance.stop(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         // It holds the instance, which holds the host.
-        let client = self.host.shared.change(|state| state.client.take());
-        drop(client);
+        let clients = self.host.shared.change(|state| (state.client.take(), state.broker_client.take()));
+        drop(clients);
         report
     }
 }

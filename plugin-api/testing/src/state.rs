@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kuzzle_plugin_api::abi::{LogLevel, RequestEvent, RequestsClient};
+use kuzzle_plugin_api::abi::{BrokerClient, LogLevel, RequestEvent, RequestsClient};
 use serde_json::Value;
 
 use crate::Call;
@@ -28,6 +28,7 @@ pub(crate) struct State {
     pub(crate) authentications: Vec<(u64, String, Vec<u8>)>,
     pub(crate) events: VecDeque<RequestEvent>,
     pub(crate) client: Option<RequestsClient>,
+    pub(crate) broker_client: Option<BrokerClient>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) lost: Vec<(u64, String)>,
