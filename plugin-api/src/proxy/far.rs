@@ -154,6 +154,12 @@ impl Receiver<ToPlugin> for Reader {
                 self.host()?.add_events(events);
                 return Ok(());
             }
+            ToPlugin::Broker { news } => {
+                let broker =
+                    self.host()?.broker().ok_or("news came of a broker that the host does not offer")?;
+                broker.heard(news);
+                return Ok(());
+            }
             ToPlugin::LogLevels { levels } => {
                 self.host()?.set_log_levels(levels);
                 return Ok(());

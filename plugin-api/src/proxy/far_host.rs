@@ -8,15 +8,16 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::calls::Calls;
+use super::far_broker::FarBroker;
 use super::inbox::Inbox;
 use super::link::{Link, PushError};
 use super::messages::{ListenerParts, Offers, Start, ToHost};
 use super::metrics::FarMetrics;
 use super::sockets::Sockets;
 use crate::abi::{
-    ApiError, Blob, Completion, Host, Instance, LayoutMismatch, Listener, Listeners, ListenersCalls,
-    LogLevel, Metrics, MetricsCalls, Reply, RequestEvent, Requests, RequestsCalls, RequestsClient, Service,
-    ServiceLookup, ServiceRef, SocketHandle, Status,
+    ApiError, Blob, Broker, BrokerClient, Completion, Host, Instance, LayoutMismatch, Listener, Listeners,
+    ListenersCalls, LogLevel, Metrics, MetricsCalls, Reply, RequestEvent, Requests, RequestsCalls,
+    RequestsClient, Service, ServiceLookup, ServiceRef, SocketHandle, Status,
 };
 
 /// How many calls may wait for their answer; beyond, they are answered 503.
@@ -37,6 +38,7 @@ pub(super) struct FarHost {
     log_dropped: AtomicU64,
     offers_requests: bool,
     offers_metrics: bool,
+    broker: Option<Arc<FarBroker>>,
     listeners: Mutex<Option<Result<Vec<Held>, ApiError>>>,
     running: Mutex<Option<Running>>,
     last_report: Mutex<Blob>,
@@ -46,6 +48,7 @@ pub(super) struct FarHost {
 struct Running {
     instance: Arc<Instance>,
     requests_client: Option<RequestsClient>,
+    broker_client: Option<BrokerClient>,
     status: Option<Status>,
 }
 
@@ -83,6 +86,7 @@ impl FarHost {
             log_dropped: AtomicU64::new(0),
             offers_requests: start.requests,
             offers_metrics: start.metrics,
+            broker: start.broker.map(|limits| Arc::new(FarBroker::new(Weak::clone(me), limits))),
             listeners: Mutex::new(listeners),
             running: Mutex::new(None),
             last_report: Mutex::default(),
@@ -93,6 +97,7 @@ impl FarHost {
     pub(super) fn started(&self, instance: Instance) -> Offers {
         let running = Running {
             requests_client: instance.service::<RequestsClient>(),
+            broker_client: instance.service::<BrokerClient>(),
             status: instance.service::<Status>(),
             instance: Arc::new(instance),
         };
@@ -103,6 +108,14 @@ impl FarHost {
         *self.last_report.lock() = offers.report.clone();
         *self.running.lock() = Some(running);
         offers
+    }
+
+    pub(super) fn broker(&self) -> Option<&Arc<FarBroker>> {
+        self.broker.as_ref()
+    }
+
+    pub(super) fn broker_client(&self) -> Option<BrokerClient> {
+        self.running.lock().as_ref().and_then(|running| running.broker_client.clone())
     }
 
     pub(super) fn instance(&self) -> Option<Arc<Instance>> {
@@ -151,11 +164,17 @@ impl FarHost {
         let first =
             self.inbox.lock().close_all(503, &format!("the host cannot be reached any more: {reason}"));
         self.wake_plugin(first);
+        if let Some(broker) = &self.broker {
+            broker.host_is_gone(reason);
+        }
     }
 
     pub(super) fn wake_plugin_if_events_wait(&self) {
         let waiting = self.inbox.lock().has_events();
         self.wake_plugin(waiting);
+        if let Some(broker) = &self.broker {
+            broker.wake_if_events_wait();
+        }
     }
 
     fn wake_plugin(&self, events_have_come: bool) {
@@ -187,19 +206,25 @@ impl FarHost {
     }
 
     /// Sends `message` after the changes of metrics that came before it.
-    fn send(&self, message: &ToHost) -> Result<(), PushError> {
+    pub(super) fn send(&self, message: &ToHost) -> Result<(), PushError> {
         self.flush_metrics();
         self.link.push(message)
     }
 
-    fn send_surely(&self, message: &ToHost) {
+    pub(super) fn send_surely(&self, message: &ToHost) {
         self.flush_metrics();
         // Fails only when the link has ended, which its reader handles.
         self.link.push_surely(message);
     }
 
+    /// Sends a message that must not be lost, unless it is too long for a frame.
+    pub(super) fn send_surely_if_it_fits(&self, message: &ToHost) -> Result<(), PushError> {
+        self.flush_metrics();
+        self.link.push_surely_if_it_fits(message)
+    }
+
     /// Sends a call that the host's side answers, or answers it here when it cannot cross.
-    fn call(&self, done: Completion, request: Option<&Blob>, message: impl FnOnce(u64) -> ToHost) {
+    pub(super) fn call(&self, done: Completion, request: Option<&Blob>, message: impl FnOnce(u64) -> ToHost) {
         let call = match self.calls.add(done) {
             Ok(call) => call,
             Err(done) => {
@@ -289,6 +314,7 @@ impl ServiceLookup for FarHost {
         match (id, major) {
             (Requests::ID, Requests::MAJOR) if self.offers_requests => Some(Requests::offer(me)),
             (Metrics::ID, Metrics::MAJOR) if self.offers_metrics => Some(Metrics::offer(me)),
+            (Broker::ID, Broker::MAJOR) => self.broker.clone().map(Broker::offer),
             (Listeners::ID, Listeners::MAJOR) if self.listeners.lock().is_some() => {
                 Some(Listeners::offer(me))
             }
@@ -361,7 +387,7 @@ impl RequestsCalls for FarHost {
     }
 }
 
-fn is_object(text: &str) -> bool {
+pub(super) fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 

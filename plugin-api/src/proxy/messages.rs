@@ -2,6 +2,7 @@
 
 use abi_stable::std_types::RString;
 
+use super::broker_wire::{BrokerCall, BrokerNews};
 use super::wire::{Field, Input, Message, WireError, field_struct, messages};
 use crate::abi::{ApiError, Blob, PluginInfo, Reply, RequestEvent, SettingsProblem, StopReport};
 
@@ -27,6 +28,8 @@ messages! {
         8 Drain { call: u64 },
         /// Ends the instance; asks for [`ToHost::Stopped`].
         9 Stop { timeout_ms: u64 },
+        /// Of the broker.
+        10 Broker { news: BrokerNews },
     }
 }
 
@@ -66,6 +69,8 @@ messages! {
         15 Drained { call: u64, reply: Reply },
         /// How the stop went; the last message.
         16 Stopped { report: StopReport },
+        /// Of the broker, for a connection.
+        17 Broker { connection: u64, call: BrokerCall },
     }
 }
 
@@ -82,6 +87,8 @@ pub(super) struct Start {
     pub(super) requests: bool,
     /// Whether the host offers `metrics`.
     pub(super) metrics: bool,
+    /// The broker's limits, when the host offers `broker`.
+    pub(super) broker: Option<Blob>,
     /// What `listeners` answers, when the host offers it.
     pub(super) listeners: Option<Result<Vec<ListenerParts>, ApiError>>,
 }
@@ -116,6 +123,7 @@ field_struct!(Start {
     log_levels: u8,
     requests: bool,
     metrics: bool,
+    broker: Option<Blob>,
     listeners: Option<Result<Vec<ListenerParts>, ApiError>>,
 });
 

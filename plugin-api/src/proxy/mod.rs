@@ -17,6 +17,10 @@
 //!   event with its status and message; requests sent meanwhile are answered as to a connection that is not open.
 //! - `requests.take` answers from events that the near half fetches ahead, once the host says that some wait: up to
 //!   1024 events or 4 MiB beyond what the plugin has taken. Beyond that they wait at the host, under the host's own bounds.
+//! - Connections and links of `broker` are taken as open in the same way; a refusal arrives as a close event of each. What a
+//!   link's operations come to is told by events anyway. A connection is throttled while more than 4 MiB of its calls are on
+//!   their way; when the host throttles it, its calls wait in the near half, in their order. The near half fetches up to
+//!   1024 events or 4 MiB ahead for each outbox.
 //! - `listeners.list` duplicates sockets that crossed with the start. Once the instance drains or stops, the far half has
 //!   closed its own, and `list` answers 503.
 //! - `metrics.register` gives numbers itself, up to 1024 per instance. A metric that the host refuses is logged and not
@@ -26,8 +30,8 @@
 //! - `status.report` is at most about a second old.
 //!
 //! At most 16384 calls wait for their answer; more are answered 503. A frame has at most 32 MiB: a longer request is
-//! answered 413, a longer response is replaced by an error with status 500, a longer event closes its connections. Up to
-//! 64 MiB wait to be written, then requests and responses are answered 503.
+//! answered 413, a longer response is replaced by an error with status 500, a longer event closes its connections; a longer
+//! publish is refused (311), and a longer delivery is rejected. Up to 64 MiB wait to be written, then requests and responses are answered 503.
 //!
 //! # When one side ends
 //!
@@ -36,14 +40,17 @@
 //! once with `clean` false. When the near half's end closes, the far half cancels every call, gives the plugin a close
 //! event (503) for all its connections, and stops the instance.
 
+mod broker_wire;
 mod calls;
 mod far;
+mod far_broker;
 mod far_host;
 mod inbox;
 mod link;
 mod messages;
 mod metrics;
 mod near;
+mod near_broker;
 mod near_host;
 mod sockets;
 #[cfg(test)]

@@ -13,12 +13,13 @@ use parking_lot::{Condvar, Mutex};
 use super::calls::Calls;
 use super::link::{Limits, Link, PushError};
 use super::messages::{ListenerParts, Offers, Start, ToPlugin};
-use super::near_host::{NearHost, Window};
+use super::near_broker::NearBroker;
+use super::near_host::{NearHost, Window, answer_to};
 use super::sockets::Sockets;
 use crate::abi::{
-    ApiError, Blob, Completion, HostRef, Instance, InstanceCalls, LayoutMismatch, Listeners, LogLevel,
-    Metrics, PluginInfo, Requests, RequestsClient, RequestsClientCalls, Service, ServiceLookup, ServiceRef,
-    SettingsProblem, StartArguments, Status, StatusCalls, StopReport,
+    ApiError, Blob, Broker, BrokerClient, BrokerClientCalls, Completion, HostRef, Instance, InstanceCalls,
+    LayoutMismatch, Listeners, LogLevel, Metrics, PluginInfo, Requests, RequestsClient, RequestsClientCalls,
+    Service, ServiceLookup, ServiceRef, SettingsProblem, StartArguments, Status, StatusCalls, StopReport,
 };
 
 /// How much longer than the plugin the proxy may take to stop.
@@ -31,6 +32,7 @@ pub(super) struct Near {
     pub(super) link: Link,
     pub(super) calls: Calls,
     pub(super) window: Window,
+    pub(super) broker: Option<NearBroker>,
     conversation: Mutex<Conversation>,
     answered: Condvar,
     report: Mutex<Blob>,
@@ -63,11 +65,12 @@ enum NoAnswer {
 }
 
 impl Near {
-    fn new(stream: UnixStream, limits: Limits) -> Arc<Self> {
+    fn new(stream: UnixStream, limits: Limits, broker: Option<Broker>) -> Arc<Self> {
         Arc::new(Self {
             link: Link::new(stream, limits),
             calls: Calls::new(DRAINS_LIMIT),
             window: Window::default(),
+            broker: broker.map(NearBroker::new),
             conversation: Mutex::default(),
             answered: Condvar::new(),
             report: Mutex::default(),
@@ -141,6 +144,15 @@ impl RequestsClientCalls for Near {
     }
 }
 
+impl BrokerClientCalls for Near {
+    fn ready(&self, id: u64) {
+        if let Some(broker) = &self.broker {
+            broker.ready(id);
+            self.link.poke();
+        }
+    }
+}
+
 impl StatusCalls for Near {
     fn report(&self) -> Blob {
         self.report.lock().clone()
@@ -169,6 +181,9 @@ impl Threads {
             writer.link.write_until_cut(None, || {
                 if let Some(requests) = &requests {
                     writer.window.fetch(requests, &writer.link);
+                }
+                if let Some(broker) = &writer.broker {
+                    broker.fetch(&writer.link, &|call| answer_to(&writer, call));
                 }
             });
         };
@@ -203,7 +218,7 @@ fn ask_once(
     doing: &str,
     question: &ToPlugin,
 ) -> Result<Answer, ApiError> {
-    let near = Near::new(stream, limits);
+    let near = Near::new(stream, limits, None);
     let mut threads = Threads::spawn(&near, None).map_err(|error| threads_error(&error))?;
     let answer = near.ask(question, None);
     let answer = answer.map_err(|error| no_answer(&near, doing, &error));
@@ -258,7 +273,8 @@ pub(super) fn start(
     host: HostRef,
     arguments: StartArguments,
 ) -> Result<Instance, ApiError> {
-    let near = Near::new(stream, limits);
+    let broker = host.service::<Broker>();
+    let near = Near::new(stream, limits, broker.clone());
     let requests = host.service::<Requests>();
     let metrics = host.service::<Metrics>();
     let listeners = host.service::<Listeners>();
@@ -276,6 +292,7 @@ pub(super) fn start(
             log_levels: log_levels(&host),
             requests: requests.is_some(),
             metrics: metrics.is_some(),
+            broker: broker.as_ref().map(Broker::limits),
             listeners: listed,
         },
     };
@@ -290,7 +307,7 @@ pub(super) fn start(
     match result {
         Ok(offers) => {
             near.set_report(offers.report);
-            near.ready();
+            RequestsClientCalls::ready(&*near);
             let (status, threads) = (offers.status, Mutex::new(threads));
             Ok(Instance::new(Arc::new(NearInstance { near, host, offers_requests, status, threads })))
         }
@@ -337,6 +354,9 @@ impl ServiceLookup for NearInstance {
         match (id, major) {
             (RequestsClient::ID, RequestsClient::MAJOR) if self.offers_requests => {
                 Some(RequestsClient::offer(near))
+            }
+            (BrokerClient::ID, BrokerClient::MAJOR) if self.near.broker.is_some() => {
+                Some(BrokerClient::offer(near))
             }
             (Status::ID, Status::MAJOR) if self.status => Some(Status::offer(near)),
             _ => None,

@@ -12,6 +12,7 @@ use super::link::{Link, PushError, Receiver};
 use super::messages::{ToHost, ToPlugin};
 use super::metrics::METRICS_LIMIT;
 use super::near::{Answer, Near, fields, log_levels};
+use super::near_broker::NearBroker;
 use crate::abi::{
     ApiError, Completion, HostRef, Listeners, LogLevel, Metrics, Reply, RequestEvent, Requests,
 };
@@ -61,11 +62,15 @@ pub(super) fn read(near: &Arc<Near>, host: Option<NearHost>) {
     let mut reader = Reader { near: Arc::clone(near), host };
     near.link.read_until_cut(&mut reader);
     let host = reader.host;
-    let open = host.as_ref().map_or(0, |host| host.connections.len());
+    let open = host.as_ref().map_or(0, |host| host.connections.len())
+        + near.broker.as_ref().map_or(0, NearBroker::open_connections);
     if let Some(host) = host
         && !near.ending.load(Ordering::Acquire)
     {
         host.plugin_is_gone(&near.link.reason());
+        if let Some(broker) = &near.broker {
+            broker.close_all();
+        }
     }
     near.ended(open);
 }
@@ -106,6 +111,9 @@ impl Receiver<ToHost> for Reader {
     }
 
     fn batch_done(&mut self) {
+        if let Some(broker) = &self.near.broker {
+            broker.tell_room(&self.near.link);
+        }
         if let Some(host) = &mut self.host {
             host.follow_log_levels(&self.near.link);
         }
@@ -154,6 +162,11 @@ impl NearHost {
                 if let (Some(metrics), Some(metric)) = (&self.metrics, self.metric(metric)) {
                     metrics.set(metric, value);
                 }
+            }
+            ToHost::Broker { connection, call } => {
+                let broker = near.broker.as_ref().ok_or(NOT_OFFERED)?;
+                broker.call(connection, call, &near.link, &|call| answer_to(near, call))?;
+                near.link.poke();
             }
             ToHost::ListenerLost { id, reason } => {
                 self.listeners.as_ref().ok_or(NOT_OFFERED)?.lost(id, &reason);
@@ -207,13 +220,13 @@ impl NearHost {
     }
 }
 
-fn answer_to(near: &Arc<Near>, call: u64) -> Completion {
+pub(super) fn answer_to(near: &Arc<Near>, call: u64) -> Completion {
     let near = Arc::clone(near);
     Completion::to_fn(move |reply| answer(&near.link, call, reply))
 }
 
 /// Sends an answer, or a short one in its place when it cannot cross: a call never stays without.
-fn answer(link: &Link, call: u64, reply: Reply) {
+pub(super) fn answer(link: &Link, call: u64, reply: Reply) {
     let request_id = reply.request_id.clone();
     let error = match link.push(&ToPlugin::Reply { call, reply }) {
         Ok(()) | Err(PushError::Closed) => return,

@@ -79,7 +79,7 @@ impl<'a> Input<'a> {
         Ok(*taken)
     }
 
-    fn run(&mut self) -> Result<&'a [u8], WireError> {
+    pub(super) fn run(&mut self) -> Result<&'a [u8], WireError> {
         let length = u32::get(self)? as usize;
         self.bytes(length)
     }
@@ -181,13 +181,13 @@ macro_rules! messages {
         impl Message for $name {
             fn bytes(&self) -> usize {
                 1 + match self {
-                    $( Self::$variant { $($field),* } => 0 $(+ $field.bytes())* ),*
+                    $( Self::$variant { $($field),* } => 0 $(+ Field::bytes($field))* ),*
                 }
             }
 
             fn put(&self, out: &mut Vec<u8>) {
                 match self {
-                    $( Self::$variant { $($field),* } => { out.push($kind); $($field.put(out);)* } ),*
+                    $( Self::$variant { $($field),* } => { out.push($kind); $(Field::put($field, out);)* } ),*
                 }
             }
 
@@ -268,7 +268,7 @@ impl Field for bool {
     }
 }
 
-fn put_run(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_run(bytes: &[u8], out: &mut Vec<u8>) {
     // A run longer than the number can say makes a frame longer than any limit, which is refused before this is reached.
     u32::try_from(bytes.len()).unwrap_or(u32::MAX).put(out);
     out.extend_from_slice(bytes);
