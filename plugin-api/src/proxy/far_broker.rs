@@ -421,12 +421,13 @@ impl BrokerCalls for FarBroker {
                 }
                 connection
             };
+            let most = BATCH_BYTES.min(host.frame_bytes() / 2);
             let mut bytes = 0;
             let fit = rest
                 .iter()
                 .take_while(|publish| {
                     bytes += packed_bytes(publish);
-                    bytes <= BATCH_BYTES
+                    bytes <= most
                 })
                 .count();
             let batch = rest.get(..fit.max(1)).unwrap_or_default();

@@ -114,6 +114,11 @@ impl FarHost {
         self.broker.as_ref()
     }
 
+    /// How long a frame may be, in bytes.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.link.frame_bytes()
+    }
+
     pub(super) fn broker_client(&self) -> Option<BrokerClient> {
         self.running.lock().as_ref().and_then(|running| running.broker_client.clone())
     }

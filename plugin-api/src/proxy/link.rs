@@ -109,6 +109,11 @@ impl Link {
         Ok(())
     }
 
+    /// How long a frame may be, in bytes.
+    pub(super) const fn frame_bytes(&self) -> usize {
+        self.limits.frame_bytes
+    }
+
     /// Whether much waits to be written already, so that more should wait where it is.
     pub(super) fn is_busy(&self) -> bool {
         self.outbox.lock().buffer.len() > self.limits.outbox_bytes / 4

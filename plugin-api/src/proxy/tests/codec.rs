@@ -8,15 +8,15 @@ use crate::abi::*;
 use crate::proxy::messages::{ListenerParts, Offers, Start, ToHost, ToPlugin};
 use crate::proxy::wire::{Decoder, Input, Message, WireError, put_frame};
 
-fn text() -> impl Strategy<Value = RString> {
+pub(super) fn text() -> impl Strategy<Value = RString> {
     ".{0,20}".prop_map(RString::from)
 }
 
-fn blob() -> impl Strategy<Value = Blob> {
+pub(super) fn blob() -> impl Strategy<Value = Blob> {
     vec(any::<u8>(), 0..40).prop_map(Blob::from)
 }
 
-fn error() -> impl Strategy<Value = ApiError> {
+pub(super) fn error() -> impl Strategy<Value = ApiError> {
     (any::<u32>(), text(), text(), blob()).prop_map(|(status, id, message, details)| ApiError {
         status,
         id,
@@ -60,18 +60,23 @@ fn start() -> impl Strategy<Value = Start> {
         vec(listener(), 0..3).prop_map(Ok),
         error().prop_map(Err::<Vec<ListenerParts>, _>)
     ]);
-    (text(), any::<u64>(), text(), text(), any::<u8>(), any::<bool>(), any::<bool>(), listeners).prop_map(
-        |(instance, generation, settings, options, log_levels, requests, metrics, listeners)| Start {
-            instance,
-            generation,
-            settings,
-            options,
-            log_levels,
-            requests,
-            metrics,
-            listeners,
-        },
-    )
+    let broker = proptest::option::of(blob());
+    (text(), any::<u64>(), text(), text(), any::<u8>(), any::<bool>(), any::<bool>(), broker, listeners)
+        .prop_map(
+            |(instance, generation, settings, options, log_levels, requests, metrics, broker, listeners)| {
+                Start {
+                    instance,
+                    generation,
+                    settings,
+                    options,
+                    log_levels,
+                    requests,
+                    metrics,
+                    broker,
+                    listeners,
+                }
+            },
+        )
 }
 
 fn to_plugin() -> impl Strategy<Value = ToPlugin> {
@@ -158,7 +163,7 @@ fn read<M: Message>(stream: &[u8], pieces: &[usize]) -> Result<Vec<M>, WireError
     Ok(messages)
 }
 
-fn round_trip<M: Message + std::fmt::Debug>(messages: &[M], pieces: &[usize]) {
+pub(super) fn round_trip<M: Message + std::fmt::Debug>(messages: &[M], pieces: &[usize]) {
     let write = |messages: &[M]| {
         let mut stream = Vec::new();
         for message in messages {

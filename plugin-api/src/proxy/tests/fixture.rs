@@ -113,6 +113,7 @@ pub(super) struct Plugin {
     pub(super) listeners: Listeners,
     pub(super) arguments: StartArguments,
     pub(super) ready: Watched<u64>,
+    pub(super) broker_ready: Watched<Vec<u64>>,
     pub(super) draining: Watched<Option<Completion>>,
     pub(super) stopped: Watched<Option<u64>>,
     pub(super) unstoppable: AtomicBool,
@@ -213,6 +214,7 @@ impl ModuleCalls for Plugin {
             host,
             arguments,
             ready: Watched::default(),
+            broker_ready: Watched::default(),
             draining: Watched::default(),
             stopped: Watched::default(),
             unstoppable: AtomicBool::new(false),
@@ -229,6 +231,7 @@ impl ServiceLookup for Running {
     fn service(&self, id: &str, major: u32) -> Option<ServiceRef> {
         match (id, major) {
             ("requests-client", 1) => Some(RequestsClient::offer(Arc::new(Client(Arc::clone(&self.0))))),
+            ("broker-client", 1) => Some(BrokerClient::offer(Arc::new(Client(Arc::clone(&self.0))))),
             ("status", 1) if !self.0.misbehaves("no-status") => {
                 Some(Status::offer(Arc::new(Client(Arc::clone(&self.0)))))
             }
@@ -264,6 +267,12 @@ impl RequestsClientCalls for Client {
     }
 }
 
+impl BrokerClientCalls for Client {
+    fn ready(&self, id: u64) {
+        self.0.broker_ready.with(|ready| ready.push(id));
+    }
+}
+
 impl StatusCalls for Client {
     fn report(&self) -> Blob {
         assert!(!self.0.misbehaves("panic-report"), "report went wrong");
@@ -291,6 +300,8 @@ pub(super) struct TestHost {
     pub(super) state: Watched<HostState>,
     pub(super) client: Mutex<Option<RequestsClient>>,
     pub(super) log_level: Mutex<LogLevel>,
+    /// The service `broker`, when the host offers it.
+    pub(super) broker: Mutex<Option<ServiceRef>>,
 }
 
 impl TestHost {
@@ -300,6 +311,7 @@ impl TestHost {
             state: Watched::default(),
             client: Mutex::default(),
             log_level: Mutex::new(LogLevel::Debug),
+            broker: Mutex::default(),
         })
     }
 
@@ -331,6 +343,7 @@ impl ServiceLookup for TestHost {
             ("requests", 1) => Some(Requests::offer(me)),
             ("metrics", 1) => Some(Metrics::offer(me)),
             ("listeners", 1) => Some(Listeners::offer(me)),
+            ("broker", 1) => self.broker.lock().clone(),
             _ => None,
         }
     }

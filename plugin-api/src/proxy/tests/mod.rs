@@ -2,6 +2,8 @@
 //! proxy has: its stream, which may be cut anywhere, and its codec.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod broker;
+mod broker_codec;
 mod codec;
 mod cuts;
 mod fixture;
