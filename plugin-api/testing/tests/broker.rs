@@ -1,4 +1,5 @@
 //! The broker as a protocol uses it: through the kit, directly and through the proxy.
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 #[path = "common/broker.rs"]
 mod common;
