@@ -16,7 +16,8 @@ use super::super::{Service, ServiceRef, guard};
 pub struct BrokerClientVt {
     /// Says that events have come to wait in the outbox of a link or connection, where none did. Only wakes a task. Any
     /// thread, from running until stopped, also for an id that the plugin has just closed; never blocks, cannot fail. No
-    /// lock of the host is held during the call, and the plugin takes from a task of its own, not from inside.
+    /// lock of the host is held during the call, and the plugin takes from a task of its own, not from inside. For events
+    /// that came while the plugin was starting it is called once it runs.
     #[sabi(last_prefix_field)]
     pub ready: unsafe extern "C" fn(ctx: *const (), id: u64),
 }

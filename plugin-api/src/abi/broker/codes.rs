@@ -20,7 +20,7 @@ pub const EVENT_CANCELLED: u32 = 7;
 pub const EVENT_BINDING: u32 = 8;
 /// A note of the session that was attached: `text` is its key, `data` its value.
 pub const EVENT_NOTE: u32 = 9;
-/// In a connection's outbox: publishers are blocked for the reason in `text`, as `low on memory`.
+/// In the outbox of a connection that publishes: publishers are blocked for the reason in `text`, as `low on memory`.
 pub const EVENT_BLOCKED: u32 = 10;
 /// In a connection's outbox: the peer may be read from again, after *throttled* or [`EVENT_BLOCKED`]. May come unasked.
 pub const EVENT_UNBLOCKED: u32 = 11;

@@ -8,4 +8,5 @@ mod codec;
 mod cuts;
 mod fixture;
 mod overload;
+mod recorder;
 mod suite;

@@ -1,5 +1,6 @@
 //! The fake host's broker: small, in memory, in one virtual host, and open to tests.
 
+mod attach;
 mod calls;
 mod flow;
 mod routing;
