@@ -177,13 +177,14 @@ impl Threads {
     fn add(&mut self, near: &Arc<Near>, host: Option<NearHost>) -> io::Result<()> {
         let writer = Arc::clone(near);
         let requests = host.as_ref().and_then(|host| host.requests.clone());
+        let host_ref = host.as_ref().map(|host| host.host.clone());
         let write = move || {
             writer.link.write_until_cut(None, || {
                 if let Some(requests) = &requests {
                     writer.window.fetch(requests, &writer.link);
                 }
-                if let Some(broker) = &writer.broker {
-                    broker.fetch(&writer.link, &|call| answer_to(&writer, call));
+                if let (Some(broker), Some(host)) = (&writer.broker, &host_ref) {
+                    broker.fetch(&writer.link, host, &|call| answer_to(&writer, call));
                 }
             });
         };

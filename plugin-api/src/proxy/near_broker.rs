@@ -13,7 +13,8 @@ use super::near_host::answer;
 use super::wire::WireError;
 use crate::abi::{
     Broker, CODE_CONTENT_TOO_LARGE, Completion, EVENT_DELIVERY, EVENT_GOT, EVENT_UNBLOCKED, Enter,
-    ExchangeDeclare, LINK_STOPS_AT_ERROR, LinkEvent, Message, QueueDeclare, Reply, SETTLE_REJECT, Settle,
+    ExchangeDeclare, HostRef, LINK_STOPS_AT_ERROR, LinkEvent, LogLevel, Message, QueueDeclare, Reply,
+    SETTLE_REJECT, Settle,
 };
 
 /// How many events are fetched at a time.
@@ -21,7 +22,7 @@ const BATCH_EVENTS: u64 = 256;
 
 /// The broker of one instance, on the host's side.
 pub(super) struct NearBroker {
-    pub(super) broker: Broker,
+    broker: Broker,
     /// Held while calls are handed over, so that each connection's stay in order.
     calls: Mutex<Calls>,
     outboxes: Mutex<Outboxes>,
@@ -354,7 +355,7 @@ impl NearBroker {
     }
 
     /// Takes what waits at the host and sends it, as far as there is room. Called by the writing thread alone.
-    pub(super) fn fetch(&self, link: &Link, complete: &dyn Fn(u64) -> Completion) {
+    pub(super) fn fetch(&self, link: &Link, host: &HostRef, complete: &dyn Fn(u64) -> Completion) {
         while !link.is_busy() {
             let Some((id, events, bytes)) = self.outboxes.lock().next() else { return };
             let taken = self.broker.take(id, u32::try_from(events).unwrap_or(u32::MAX), bytes);
@@ -369,32 +370,32 @@ impl NearBroker {
                 if let Some(found) = calls.connections.get_mut(&id) {
                     found.is_held = false;
                 }
-                self.send(id, taken.into_vec(), link);
+                self.send(id, taken.into_vec(), link, host);
                 if let Err(reason) = self.hand_over(&mut calls, id, link, complete) {
                     link.cut(&reason);
                 }
                 drop(calls);
                 self.tell_room(link);
             } else {
-                self.send(id, taken.into_vec(), link);
+                self.send(id, taken.into_vec(), link, host);
             }
             self.outboxes.lock().may_hold(id);
         }
     }
 
-    fn send(&self, id: u64, events: Vec<LinkEvent>, link: &Link) {
+    fn send(&self, id: u64, events: Vec<LinkEvent>, link: &Link, host: &HostRef) {
         let frame = ToPlugin::Broker { news: BrokerNews::Events { id, events } };
         if !matches!(link.push(&frame), Err(PushError::TooLong { .. } | PushError::Full)) {
             return;
         }
         let ToPlugin::Broker { news: BrokerNews::Events { events, .. } } = frame else { return };
         for event in events {
-            self.send_alone(id, event, link);
+            self.send_alone(id, event, link, host);
         }
     }
 
     /// Sends one event. A message that is too long to cross is rejected, as one that cannot be delivered.
-    fn send_alone(&self, id: u64, event: LinkEvent, link: &Link) {
+    fn send_alone(&self, id: u64, event: LinkEvent, link: &Link, host: &HostRef) {
         let frame = ToPlugin::Broker { news: BrokerNews::Events { id, events: vec![event] } };
         let Err(PushError::TooLong { bytes, limit }) = link.push_surely_if_it_fits(&frame) else { return };
         let ToPlugin::Broker { news: BrokerNews::Events { mut events, .. } } = frame else { return };
@@ -403,6 +404,11 @@ impl NearBroker {
         if event.is_unsettled() {
             self.broker.settle(id, 0, &[Settle::one(event.delivery, SETTLE_REJECT)]);
         }
+        let fields = serde_json::json!({
+            "link": id, "routing_key": event.message.parts().routing_key.as_str(), "bytes": bytes, "limit": limit
+        });
+        let text = "a message is too long to reach the plugin and was not delivered";
+        host.log(LogLevel::Warn, "proxy", text, &fields.to_string());
         let instead = match event.kind {
             EVENT_DELIVERY => return,
             EVENT_GOT => {

@@ -24,7 +24,7 @@ const CLOSED_TOGETHER: usize = 65_536;
 
 /// What the near half uses of the host; lives as long as its reading thread.
 pub(super) struct NearHost {
-    host: HostRef,
+    pub(super) host: HostRef,
     pub(super) requests: Option<Requests>,
     metrics: Option<Metrics>,
     listeners: Option<Listeners>,

@@ -480,6 +480,70 @@ fn an_operator_closes_a_connection_with_its_links() {
 }
 
 #[test]
+fn what_a_dropped_link_has_unsettled_goes_back() {
+    both_ways(|fake, host| async move {
+        let (connection, first) = link(&host, LinkOptions::default()).await;
+        first.declare_queue(0, &QueueDeclare::new("q", 0));
+        first.declare_queue(0, &QueueDeclare::new("mine", DECLARE_EXCLUSIVE));
+        assert_eq!(first.publish(1, &[Publish::new("", "q", b"1"), Publish::new("", "q", b"2")]).taken, 2);
+        first.consume(0, &Consume::new(1, "q", CREDIT_UNLIMITED));
+        let mut first = Inbox::of(first);
+        first.delivery().await;
+        first.delivery().await;
+        first.link.settle(0, &[Settle::one(1, SETTLE_REJECT)]);
+        first.nothing_more().await;
+        drop(first);
+        let second = connection.open_link(LinkOptions::default()).expect("it opens");
+        second.consume(0, &Consume::new(1, "q", CREDIT_UNLIMITED));
+        let mut second = Inbox::of(second);
+        let again = second.delivery().await;
+        assert_eq!((again.number, line(&again).as_str()), (1, "2 redelivered"));
+        assert_eq!(fake.broker().queues(), ["mine", "q"]);
+        drop(second);
+        drop(connection);
+        fake.wait_for("the connection's own queue to go", |host| {
+            (host.broker().queues() == ["q"]).then_some(())
+        });
+        assert_eq!(fake.broker().messages("q").len(), 1);
+    });
+}
+
+#[test]
+fn bindings_say_what_their_queue_gets() {
+    both_ways(|fake, host| async move {
+        let (_connection, link) = link(&host, LinkOptions::default()).await;
+        link.attach_session(0, &SessionAttach { expiry_secs: 60, ..SessionAttach::new("me", "mine") });
+        let bind = |id, pattern, flags| Bind { id, flags, ..Bind::new("amq.topic", "mine", pattern) };
+        link.bind(0, &bind(1, "lossy", BIND_AT_MOST_ONCE));
+        link.bind(0, &bind(2, "foreign", BIND_NO_LOCAL));
+        link.bind(0, &bind(3, "#", BIND_HIDES_DOLLAR | BIND_NO_LOCAL));
+        let mut inbox = Inbox::of(link);
+        inbox.nothing_more().await;
+        let keys = ["lossy", "foreign", "$sys"];
+        assert_eq!(keys.map(|key| fake.broker().publish("amq.topic", key, key.as_bytes())), [1, 1, 0]);
+        inbox.link.unbind(0, &bind(3, "", 0));
+        let own = keys.map(|key| Publish::new("amq.topic", key, key.as_bytes()));
+        assert_eq!(inbox.link.publish(1, &own).taken, 3);
+        let consume = Consume { flags: CONSUME_WITH_BINDINGS, ..Consume::new(9, "mine", 2) };
+        inbox.link.consume(5, &consume);
+        inbox.answer(5).await.expect("it consumes");
+        // The lossy one that came over the session itself found no consumer, and is gone.
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            let delivery = inbox.delivery().await;
+            found.push((line(&delivery), delivery.bindings().collect::<Vec<_>>()));
+        }
+        assert_eq!(found, [("lossy".to_owned(), vec![1, 3]), ("foreign".to_owned(), vec![2, 3])]);
+        inbox.nothing_more().await;
+        assert_eq!(inbox.link.publish(4, &[Publish::new("amq.topic", "lossy", b"lossy")]).taken, 1);
+        let lossy = inbox.delivery().await;
+        assert_eq!((line(&lossy).as_str(), lossy.tag), ("lossy settled", 0), "it takes no credit");
+        inbox.link.detach_session(0, 0, 0);
+        inbox.nothing_more().await;
+    });
+}
+
+#[test]
 fn a_deleted_queue_cancels_its_consumers() {
     both_ways(|_fake, host| async move {
         let (_connection, link) = link(&host, LinkOptions::default()).await;

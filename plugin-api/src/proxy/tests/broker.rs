@@ -348,6 +348,8 @@ fn what_is_too_long_is_refused_in_its_place() {
     assert_eq!((got.kind, got.op, got.code), (EVENT_ANSWER, 9, CODE_CONTENT_TOO_LARGE));
     let returned = scene.next(3);
     assert!(returned.kind == EVENT_RETURNED && returned.message.is_empty());
+    let warned = |line: &&(LogLevel, String, String, String)| line.2.contains("too long to reach the plugin");
+    assert_eq!(scene.stage.host.state.with(|state| state.logs.iter().filter(warned).count()), 3);
     scene.quiesce();
     let calls = scene.recorder.calls.with(std::mem::take);
     let of_links: Vec<_> = calls.iter().skip(4).map(String::as_str).collect();
