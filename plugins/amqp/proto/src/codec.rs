@@ -18,6 +18,6 @@ pub mod table;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use wire::Malformed;

@@ -19,10 +19,11 @@
 //!
 //! Sources: the AMQP 0-9-1 specification and RabbitMQ 3.10, whose codes and texts these are.
 
+mod actions;
 mod channel;
 mod events;
-mod exchange;
 mod fault;
+mod frames;
 mod handshake;
 mod io;
 mod limits;
@@ -30,6 +31,7 @@ mod methods;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod unsettled;
 
 use std::{
@@ -41,22 +43,22 @@ use std::{
 use bytes::{Buf, BytesMut};
 use bytestring::ByteString;
 
-use self::{
-    channel::{Awaited, Channel, State},
-    fault::{Fault, Reason},
-    handshake::{undecoded, unframed},
-    io::Io,
-};
 pub use self::{
-    exchange::{
+    actions::{
         Action, Binding, ConnectionEvent, Ending, LinkEvent, Message, Operation, Outcome, Publish, Settle,
     },
     fault::code,
     limits::Limits,
 };
+use self::{
+    channel::{Awaited, Channel, State},
+    fault::{Fault, Reason},
+    handshake::unframed,
+    io::Io,
+};
 use crate::codec::{
-    frame::{self, FRAME_OVERHEAD, Frame, FrameErrorKind, Payload},
-    method::{Method, channel as channel_methods, connection},
+    frame::{self, FRAME_OVERHEAD, Frame, FrameErrorKind},
+    method::connection,
     table::Table,
 };
 
@@ -401,279 +403,6 @@ impl Session {
         self.phase == Phase::Ended
     }
 
-    /// When [`Session::handle_timeout`] is due. It may move with every call.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Duration> {
-        let phase = match self.phase {
-            Phase::AwaitsHeader { until }
-            | Phase::AwaitsStartOk { until }
-            | Phase::Authenticating { until }
-            | Phase::AwaitsTuneOk { until }
-            | Phase::AwaitsOpen { until }
-            | Phase::ClosedByClient { until }
-            | Phase::ClosedByServer { until, .. }
-            | Phase::Refused { until } => Some(until),
-            Phase::Entering | Phase::Running => None,
-            Phase::Ended => return None,
-        };
-        let limits = &self.io.limits;
-        let closing = self.channels.values().filter_map(|channel| match channel.state {
-            State::ClosedByServer { until } | State::ClosedByClient { until, .. } => Some(until),
-            State::Open | State::Failing => None,
-        });
-        [
-            phase,
-            self.part_since.map(|since| since + limits.frame_timeout),
-            self.unwritten_since.map(|since| since + limits.write_timeout),
-            self.beats().then_some(self.next_beat),
-            self.unheard(),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(closing)
-        .min()
-    }
-
-    /// Whether heartbeats are sent.
-    fn beats(&self) -> bool {
-        !self.heartbeat.is_zero()
-            && !matches!(self.phase, Phase::Ended | Phase::Refused { .. } | Phase::ClosedByServer { .. })
-    }
-
-    /// When the client is given up for silence.
-    fn unheard(&self) -> Option<Duration> {
-        (self.beats() && self.wants_input()).then(|| self.last_heard + self.heartbeat * 3)
-    }
-
-    /// Does what is due by `now`.
-    pub fn handle_timeout(&mut self, now: Duration) {
-        let limits = Arc::clone(&self.io.limits);
-        let over = |until: Duration| until <= now;
-        match self.phase {
-            Phase::AwaitsHeader { until }
-            | Phase::AwaitsStartOk { until }
-            | Phase::Authenticating { until }
-            | Phase::AwaitsTuneOk { until }
-            | Phase::AwaitsOpen { until }
-                if over(until) =>
-            {
-                return self.end(Ending::HandshakeTimeout);
-            }
-            Phase::ClosedByClient { until } if over(until) => return self.finish_connection(),
-            Phase::ClosedByServer { until, code } if over(until) => {
-                return self.end(Ending::ClosedByServer(code));
-            }
-            Phase::Refused { until } if over(until) => return self.end(Ending::Refused),
-            Phase::Ended => return,
-            _ => {}
-        }
-        if self.unwritten_since.is_some_and(|since| over(since + limits.write_timeout)) {
-            return self.end(Ending::WriteTimeout);
-        }
-        if self.unheard().is_some_and(over) {
-            return self.end(Ending::HeartbeatTimeout);
-        }
-        if self.part_since.is_some_and(|since| over(since + limits.frame_timeout)) {
-            self.part_since = None;
-            let detail = format_args!("a frame was not whole within {} s", limits.frame_timeout.as_secs());
-            self.fail_reading(Fault::connection(code::FRAME_ERROR, (0, 0), detail), now);
-        }
-        if self.beats() && over(self.next_beat) {
-            self.beat(now);
-        }
-        // A channel whose close-ok does not come is forgotten; its number may be used anew.
-        self.channels
-            .retain(|_, channel| !matches!(channel.state, State::ClosedByServer { until } if over(until)));
-        self.note_output(now);
-    }
-
-    /// Half a heartbeat is over: when nothing was sent in it, a heartbeat is.
-    fn beat(&mut self, now: Duration) {
-        if self.io.written + self.io.out.len() as u64 == self.beat_mark {
-            self.io.out.extend_from_slice(&frame::HEARTBEAT_FRAME);
-        }
-        self.beat_mark = self.io.written + self.io.out.len() as u64;
-        self.next_beat = now + self.heartbeat / 2;
-        if !self.wants_input() {
-            // Nothing is read now, so that nothing can be missed.
-            self.last_heard = now;
-        }
-        if self.io.out.is_empty() {
-            // An idle connection gives its buffer back.
-            self.io.out = BytesMut::new();
-        }
-    }
-
-    fn protocol_header(&mut self, header: [u8; 8], now: Duration) {
-        if header == frame::PROTOCOL_HEADER || header == frame::PROTOCOL_HEADER_DRAFT {
-            self.phase = Phase::AwaitsStartOk { until: now + self.io.limits.handshake_timeout };
-            self.send_start();
-        } else {
-            self.io.out.extend_from_slice(&frame::PROTOCOL_HEADER);
-            self.end(Ending::Protocol);
-        }
-    }
-
-    fn fail_reading(&mut self, fault: Fault, now: Duration) {
-        match self.phase {
-            Phase::ClosedByServer { .. } => {}
-            Phase::Running | Phase::ClosedByClient { .. } => self.fail(0, fault, now),
-            _ => self.fail(0, Fault::Refused, now),
-        }
-    }
-
-    fn frame(&mut self, frame: Frame, now: Duration) {
-        let Frame { channel: number, payload } = frame;
-        let result = match self.phase {
-            Phase::ClosedByServer { code, .. } => {
-                if number == 0 {
-                    self.frame_after_close(&payload, code);
-                }
-                return;
-            }
-            _ if number == 0 => self.connection_frame(payload, now),
-            Phase::Running => self.channel_frame(number, payload, now),
-            Phase::ClosedByClient { .. } => Ok(()),
-            _ => Err(Fault::Refused),
-        };
-        if let Err(fault) = result {
-            self.fail(number, fault, now);
-        }
-    }
-
-    /// After a `connection.close` of the server nothing counts but that the client agrees.
-    fn frame_after_close(&mut self, payload: &Payload, code: u16) {
-        let Payload::Method(octets) = payload else { return };
-        match Method::decode(octets) {
-            Ok(Method::ConnectionCloseOk(_)) => self.end(Ending::ClosedByServer(code)),
-            Ok(Method::ConnectionClose(_)) => self.io.send(0, connection::CloseOk {}),
-            _ => {}
-        }
-    }
-
-    fn channel_frame(&mut self, number: u16, payload: Payload, now: Duration) -> Result<(), Fault> {
-        let octets = match payload {
-            Payload::Method(octets) => octets,
-            Payload::Heartbeat => {
-                let detail = "type 8, all octets = <<>>";
-                return Err(Fault::connection(code::UNEXPECTED_FRAME, (0, 0), detail));
-            }
-            content => return self.content_frame(number, content),
-        };
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return self.open_channel(number, &octets);
-        };
-        match channel.state {
-            State::Open => channel.assembly.expects_method()?,
-            State::Failing | State::ClosedByClient { .. } | State::ClosedByServer { .. } => {}
-        }
-        let method = Method::decode(&octets);
-        match (channel.state, method) {
-            (State::ClosedByServer { .. }, Ok(Method::ChannelCloseOk(_))) => {
-                self.channels.remove(&number);
-                Ok(())
-            }
-            (State::ClosedByServer { .. }, Ok(Method::ChannelClose(_))) => {
-                self.io.send(number, channel_methods::CloseOk {});
-                Ok(())
-            }
-            (State::ClosedByServer { .. } | State::Failing, _) => Ok(()),
-            (_, Err(error)) => Err(undecoded(error)),
-            (State::ClosedByClient { .. }, Ok(method)) => {
-                Err(Fault::connection(code::CHANNEL_ERROR, method.id(), "expected 'channel.open'"))
-            }
-            (State::Open, Ok(Method::ChannelClose(_))) => {
-                channel.close_by_client(now, &mut self.io);
-                self.finish_channel(number);
-                Ok(())
-            }
-            (State::Open, Ok(method)) if channel.must_wait(&method) => {
-                self.parked = Some(Frame { channel: number, payload: Payload::Method(octets) });
-                Ok(())
-            }
-            (State::Open, Ok(method)) => channel.method(method, &mut self.io),
-        }
-    }
-
-    fn content_frame(&mut self, number: u16, payload: Payload) -> Result<(), Fault> {
-        let no_method = "expected method frame, got non method frame instead";
-        let unexpected = || Fault::connection(code::UNEXPECTED_FRAME, (0, 0), no_method);
-        let channel = self.channels.get_mut(&number).ok_or_else(unexpected)?;
-        match channel.state {
-            State::Open => {
-                if let Some(whole) = channel.assembly.take(payload, &mut self.io)? {
-                    channel.publish(whole, &mut self.io)?;
-                    self.tell_alarm();
-                }
-                Ok(())
-            }
-            State::ClosedByClient { .. } => Err(unexpected()),
-            State::Failing | State::ClosedByServer { .. } => Ok(()),
-        }
-    }
-
-    fn open_channel(&mut self, number: u16, octets: &bytes::Bytes) -> Result<(), Fault> {
-        let method = Method::decode(octets).map_err(undecoded)?;
-        let (open, max) = (self.channels.len(), self.channel_max);
-        if open >= max.into() {
-            let detail = format_args!(
-                "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
-            );
-            return Err(Fault::connection(code::NOT_ALLOWED, (0, 0), detail));
-        }
-        let Method::ChannelOpen(_) = method else {
-            return Err(Fault::connection(code::CHANNEL_ERROR, method.id(), "expected 'channel.open'"));
-        };
-        let link = self.io.new_id();
-        self.links.insert(link, number);
-        self.channels.insert(number, Box::new(Channel::new(number, link)));
-        self.io.act(Action::OpenLink { link });
-        self.io.send(number, channel_methods::OpenOk::default());
-        Ok(())
-    }
-
-    /// Answers a client's `close` when nothing has to be waited for any more.
-    fn finish_channel(&mut self, number: u16) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        let closing_connection = matches!(self.phase, Phase::ClosedByClient { .. });
-        if !channel.is_quiet() {
-            return;
-        }
-        if let State::ClosedByClient { .. } = channel.state {
-            let link = channel.link;
-            channel.forget(&mut self.io);
-            self.channels.remove(&number);
-            self.links.remove(&link);
-            self.io.act(Action::CloseLink { link });
-            if !closing_connection {
-                self.io.send(number, channel_methods::CloseOk {});
-            }
-        }
-        if closing_connection && self.channels.values().all(|channel| channel.is_quiet()) {
-            self.finish_connection();
-        }
-    }
-
-    /// The client has closed the connection: each open channel comes to rest as if it had been closed first.
-    fn close_by_client(&mut self, now: Duration) {
-        // The channels' own time, and a little more.
-        let until = now + self.io.limits.quiesce_timeout + Duration::from_secs(2);
-        self.phase = Phase::ClosedByClient { until };
-        for channel in self.channels.values_mut() {
-            if channel.state == State::Open {
-                channel.close_by_client(now, &mut self.io);
-            }
-        }
-        if self.channels.values().all(|channel| channel.is_quiet()) {
-            self.finish_connection();
-        }
-    }
-
-    fn finish_connection(&mut self) {
-        self.io.send(0, connection::CloseOk {});
-        self.end(Ending::ClosedByClient);
-    }
-
     /// Draws the consequences of a fault.
     fn fail(&mut self, number: u16, fault: Fault, now: Duration) {
         let close_until = now + self.io.limits.close_timeout;
@@ -708,6 +437,12 @@ impl Session {
             Fault::Gone(ending) => self.end(ending),
         }
         self.note_output(now);
+    }
+
+    /// Octets being assembled and operations under way.
+    #[cfg(test)]
+    fn counted(&self) -> (usize, usize) {
+        (self.io.assembling, self.io.operations)
     }
 
     fn forget_channels(&mut self) {

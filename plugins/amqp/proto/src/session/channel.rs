@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytestring::ByteString;
 
 use super::{
-    exchange::{Action, Operation, Publish, Settle},
+    actions::{Action, Operation, Publish, Settle},
     fault::{Fault, MethodId, Reason},
     io::Io,
     publish::{Assembly, PUBLISH, Whole},

@@ -1,8 +1,8 @@
 //! What a link says becomes what its client is told.
 
 use super::{
+    actions::{LinkEvent, Message, Outcome, Settle},
     channel::{Answer, Awaited, Channel, Mode},
-    exchange::{LinkEvent, Message, Outcome, Settle},
     fault::{Fault, Reason, code},
     io::Io,
     publish::PUBLISH,

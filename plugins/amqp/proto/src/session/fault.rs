@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::exchange::Ending;
+use super::actions::Ending;
 
 /// Reply codes (specification 1.2 and RabbitMQ's).
 pub mod code {

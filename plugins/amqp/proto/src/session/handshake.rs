@@ -7,7 +7,7 @@ use bytestring::ByteString;
 
 use super::{
     Phase, Session,
-    exchange::{Action, Ending},
+    actions::{Action, Ending},
     fault::{Fault, MethodId, Octets, code},
     io::Capabilities,
 };

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use bytestring::ByteString;
 
 use super::{
-    exchange::{Action, Operation, Outcome, Publish, Settle},
+    actions::{Action, Operation, Outcome, Publish, Settle},
     limits::Limits,
 };
 use crate::codec::{content::ContentWriter, method::Method};

@@ -3,8 +3,8 @@
 use bytestring::ByteString;
 
 use super::{
+    actions::{Action, Binding, Operation, Outcome, Settle},
     channel::{Answer, Channel, Consumer, Mode, Transaction},
-    exchange::{Action, Binding, Operation, Outcome, Settle},
     fault::{Fault, MethodId, code},
     io::Io,
     publish::{Assembly, is_reply_queue},

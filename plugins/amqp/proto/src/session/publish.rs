@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::{
-    exchange::Publish,
+    actions::Publish,
     fault::{Fault, MethodId, Octets, code},
     io::Io,
 };

@@ -21,6 +21,12 @@ impl Unsettled {
         self.tags.len() - self.settled
     }
 
+    /// Places taken, marks too.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.tags.len()
+    }
+
     /// Adds a tag larger than all so far.
     pub(super) fn push(&mut self, tag: u64) {
         self.tags.push_back(tag);

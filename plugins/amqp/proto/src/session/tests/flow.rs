@@ -1,0 +1,116 @@
+//! Limits in both directions: throttling, batches, budgets.
+
+use super::{
+    Bench,
+    method::{Method, basic, channel, queue},
+};
+use crate::{
+    codec::properties::Properties,
+    session::{Action, ConnectionEvent, Limits, LinkEvent, Message, Received},
+};
+
+#[test]
+fn basic_publish_that_is_not_taken_comes_again_before_anything_else() {
+    let mut bench = Bench::channel();
+    bench.declare(1, "q");
+    bench.broker.takes = Some(1);
+    for body in [b"1", b"2", b"3"] {
+        bench.put_publish(1, "q", &Properties::default(), body);
+    }
+    Method::from(queue::Purge { queue: "q".into(), ..Default::default() }).encode(1, &mut bench.input);
+    bench.run();
+    assert_eq!(bench.broker.ready("q"), 1);
+    assert!(!bench.session.wants_input());
+    bench.silent();
+    bench.broker.takes = None;
+    bench.session.connection_event(ConnectionEvent::Unblocked, bench.now);
+    bench.run();
+    let seqs: Vec<(u64, usize)> = bench
+        .broker
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Publish { first_seq, messages, .. } => Some((*first_seq, messages.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seqs, [(1, 3), (2, 2)]);
+    assert_eq!(bench.expect::<queue::PurgeOk>(1).message_count, 3);
+    assert!(bench.session.wants_input());
+}
+
+#[test]
+fn a_batch_ends_when_it_is_full() {
+    let limits = Limits { batch_max_bytes: 1000, ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    for _ in 0..100 {
+        bench.put_publish(1, "q", &Properties::default(), &[7; 100]);
+    }
+    assert_eq!(bench.session.receive(&mut bench.input, bench.now), Received::Interrupted);
+    let Some(Action::Publish { messages, .. }) = bench.session.poll_action() else { panic!() };
+    assert_eq!(messages.len(), 10);
+    bench.run();
+    assert_eq!(bench.broker.ready("q"), 90);
+}
+
+#[test]
+fn nothing_is_read_while_too_many_operations_are_under_way() {
+    let limits = Limits { operations_max: 5, ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    bench.hold = true;
+    for _ in 0..9 {
+        Method::from(queue::Purge { queue: "q".into(), ..Default::default() }).encode(1, &mut bench.input);
+    }
+    bench.run();
+    assert_eq!(bench.broker.events.len(), 5);
+    assert!(!bench.session.wants_input());
+    bench.hold = false;
+    bench.run();
+    assert_eq!(bench.frames.len(), 9);
+}
+
+#[test]
+fn nothing_is_read_nor_taken_while_the_client_does_not_read() {
+    let limits = Limits { output_max_bytes: 100, ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    let link = bench.link();
+    assert!(bench.session.budget(link).events > 0);
+    let mut input = bytes::BytesMut::new();
+    for _ in 0..1000 {
+        Method::from(channel::Flow { active: true }).encode(1, &mut input);
+    }
+    assert_eq!(bench.session.receive(&mut input, bench.now), Received::Interrupted);
+    assert!(bench.session.output().len() < 200);
+    assert_eq!(bench.session.budget(link).events, 0);
+    let length = bench.session.output().len();
+    bench.session.wrote(length, bench.now);
+    assert!(bench.session.wants_input());
+    assert!(bench.session.budget(link).events > 0);
+}
+
+#[test]
+fn nothing_is_taken_while_too_much_is_unacknowledged() {
+    let limits = Limits { unsettled_max: 2, ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    bench.consume(1, "q", "t");
+    let link = bench.link();
+    for delivery in [1, 2] {
+        assert!(bench.session.budget(link).events > 0);
+        let message = Message { exchange: "", routing_key: "q", properties: &[], body: b"" };
+        let event =
+            LinkEvent::Delivery { consumer: 1, delivery, redelivered: false, settled: false, message };
+        bench.session.link_event(link, event, bench.now);
+    }
+    assert_eq!(bench.session.budget(link).events, 0);
+    let mut input = bytes::BytesMut::new();
+    Method::from(basic::Ack { delivery_tag: 1, multiple: false }).encode(1, &mut input);
+    bench.session.receive(&mut input, bench.now);
+    assert_eq!(bench.session.budget(link).events, 1);
+}
