@@ -76,7 +76,7 @@ enum Phase {
     /// `connection.open` is due.
     AwaitsOpen { until: Duration },
     /// The broker opens the virtual host.
-    Entering,
+    Entering { until: Duration },
     /// It is open.
     Running,
     /// The client has closed it; `close-ok` waits for the channels.
@@ -253,7 +253,7 @@ impl Session {
     #[must_use]
     pub fn wants_input(&self) -> bool {
         match self.phase {
-            Phase::Authenticating { .. } | Phase::Entering => false,
+            Phase::Authenticating { .. } | Phase::Entering { .. } => false,
             Phase::Running => !self.throttled && self.parked.is_none() && self.io.has_room(),
             Phase::ClosedByClient { .. } => self.io.has_room(),
             _ => true,

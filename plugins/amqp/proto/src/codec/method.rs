@@ -108,7 +108,8 @@ macro_rules! methods {
                     return Err(MethodError::UnknownClass(0));
                 };
                 let (class, method) = (u16::from_be_bytes([c1, c0]), u16::from_be_bytes([m1, m0]));
-                let arguments = payload.slice(4..);
+                // Shared only where something is wrong: most methods have nothing to share.
+                let arguments = || payload.slice(4..);
                 let read = match (class, method) {
                     $($(
                         ($class_id, $id) => {
@@ -116,13 +117,13 @@ macro_rules! methods {
                                 let _ = &reader;
                                 Ok($class::$Method { $($field: Field::read(reader)?),* })
                             };
-                            whole(&arguments, read).map(Method::$Variant)
+                            whole(payload, read).map(Method::$Variant)
                         }
                     )*)*
-                    $(($class_id, _) => return Err(MethodError::UnknownMethod { class, method, arguments }),)*
+                    $(($class_id, _) => return Err(MethodError::UnknownMethod { class, method, arguments: arguments() }),)*
                     _ => return Err(MethodError::UnknownClass(class)),
                 };
-                read.map_err(|cause| MethodError::Arguments { class, method, arguments, cause })
+                read.map_err(|cause| MethodError::Arguments { class, method, arguments: arguments(), cause })
             }
 
             /// One of each method, with fields of the sampler's choice.
@@ -157,10 +158,10 @@ macro_rules! methods {
 }
 
 fn whole<T>(
-    arguments: &Bytes,
+    payload: &Bytes,
     read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
-    let mut reader = Reader::new(arguments);
+    let mut reader = Reader::new(payload, 4);
     let method = read(&mut reader)?;
     reader.finish()?;
     Ok(method)

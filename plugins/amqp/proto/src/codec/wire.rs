@@ -95,8 +95,9 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(source: &'a Bytes) -> Reader<'a> {
-        Reader { source, rest: Slice(source), bits: (0, 8) }
+    /// Reads `source` from octet `start` on.
+    pub(crate) fn new(source: &'a Bytes, start: usize) -> Reader<'a> {
+        Reader { source, rest: Slice(source.get(start..).unwrap_or_default()), bits: (0, 8) }
     }
 
     fn plain(&mut self) -> &mut Slice<'a> {

@@ -81,7 +81,7 @@ impl Session {
             (Phase::AwaitsStartOk { .. }, Method::ConnectionStartOk(method)) => self.start_ok(method, now),
             (Phase::AwaitsTuneOk { .. }, Method::ConnectionTuneOk(method)) => self.tune_ok(&method, now),
             (Phase::AwaitsOpen { .. }, Method::ConnectionOpen(method)) => {
-                self.phase = Phase::Entering;
+                self.phase = Phase::Entering { until: now + self.io.limits.handshake_timeout };
                 self.io.act(Action::Enter {
                     virtual_host: method.virtual_host,
                     client_name: client_name(&self.client_properties),
@@ -189,7 +189,7 @@ impl Session {
     /// Tells whether the virtual host is entered, and else AMQP's reply text, such as
     /// `NOT_ALLOWED - vhost /x not found`.
     pub fn entered(&mut self, refusal: Option<&str>, now: Duration) {
-        if !matches!(self.phase, Phase::Entering) {
+        if !matches!(self.phase, Phase::Entering { .. }) {
             return;
         }
         match refusal {

@@ -22,10 +22,11 @@ impl Session {
             | Phase::Authenticating { until }
             | Phase::AwaitsTuneOk { until }
             | Phase::AwaitsOpen { until }
+            | Phase::Entering { until }
             | Phase::ClosedByClient { until }
             | Phase::ClosedByServer { until, .. }
             | Phase::Refused { until } => Some(until),
-            Phase::Entering | Phase::Running => None,
+            Phase::Running => None,
             Phase::Ended => return None,
         };
         let limits = &self.io.limits;
@@ -67,6 +68,7 @@ impl Session {
             | Phase::Authenticating { until }
             | Phase::AwaitsTuneOk { until }
             | Phase::AwaitsOpen { until }
+            | Phase::Entering { until }
                 if over(until) =>
             {
                 return self.end(Ending::HandshakeTimeout);

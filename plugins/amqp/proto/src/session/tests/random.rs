@@ -7,6 +7,7 @@ use super::{Bench, bench::secs, method::channel};
 use crate::{
     codec::{
         content::{Address, Content, ContentWriter},
+        frame::Payload,
         method::Method,
         tests::Sampler,
     },
@@ -42,6 +43,15 @@ enum Step {
     Quiesced,
     Queue(u8),
     Open(u16),
+    Consume {
+        channel: u16,
+        queue: u8,
+        no_ack: bool,
+    },
+    Get {
+        channel: u16,
+        queue: u8,
+    },
     Ack {
         channel: u16,
         tag: u64,
@@ -50,26 +60,71 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let channel = 0_u16..4;
+    let channel = prop_oneof![40 => 1_u16..4, 1 => Just(0_u16), 1 => Just(9_u16)];
     let payload = prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
-        6 => (channel.clone(), any::<prop::sample::Index>(), any::<u64>())
+        12 => (channel.clone(), any::<prop::sample::Index>(), any::<u64>())
             .prop_map(|(channel, index, seed)| Step::Method { channel, index, seed }),
-        6 => (channel.clone(), 0_usize..6000, 0_u8..3)
+        12 => (1_u16..4, 0_usize..6000, 0_u8..3)
             .prop_map(|(channel, length, queue)| Step::Publish { channel, length, queue }),
         1 => (1_u8..10, channel.clone(), payload.clone())
             .prop_map(|(kind, channel, payload)| Step::Frame { kind, channel, payload }),
         1 => payload.prop_map(Step::Bytes),
-        2 => (0_u64..20).prop_map(Step::Wait),
-        2 => any::<bool>().prop_map(Step::Hold),
-        1 => Just(Step::Throttle),
-        2 => Just(Step::Unblock),
-        2 => Just(Step::Quiesced),
-        4 => (0_u8..3).prop_map(Step::Queue),
-        6 => channel.clone().prop_map(Step::Open),
-        4 => (channel, 0_u64..6, any::<bool>())
+        3 => (0_u64..20).prop_map(Step::Wait),
+        4 => any::<bool>().prop_map(Step::Hold),
+        2 => Just(Step::Throttle),
+        4 => Just(Step::Unblock),
+        4 => Just(Step::Quiesced),
+        6 => (0_u8..3).prop_map(Step::Queue),
+        1 => channel.clone().prop_map(Step::Open),
+        6 => (1_u16..4, 0_u8..3, any::<bool>())
+            .prop_map(|(channel, queue, no_ack)| Step::Consume { channel, queue, no_ack }),
+        6 => (1_u16..4, 0_u8..3).prop_map(|(channel, queue)| Step::Get { channel, queue }),
+        6 => (1_u16..4, 0_u64..6, any::<bool>())
             .prop_map(|(channel, tag, multiple)| Step::Ack { channel, tag, multiple }),
     ]
+}
+
+/// Whether a client may send the method at any time without losing its connection.
+fn harmless(method: &Method) -> bool {
+    match method {
+        Method::BasicRecover(method) => method.requeue,
+        Method::BasicRecoverAsync(method) => method.requeue,
+        Method::ChannelFlow(method) => method.active,
+        Method::ExchangeDeclare(_)
+        | Method::ExchangeDelete(_)
+        | Method::ExchangeBind(_)
+        | Method::ExchangeUnbind(_)
+        | Method::QueueDeclare(_)
+        | Method::QueueBind(_)
+        | Method::QueueUnbind(_)
+        | Method::QueuePurge(_)
+        | Method::QueueDelete(_)
+        | Method::BasicConsume(_)
+        | Method::BasicCancel(_)
+        | Method::ConfirmSelect(_)
+        | Method::TxSelect(_)
+        | Method::TxCommit(_)
+        | Method::TxRollback(_)
+        | Method::ChannelClose(_)
+        | Method::AccessRequest(_) => true,
+        _ => false,
+    }
+}
+
+/// Agrees to the end of channels and opens them anew, as a client does.
+fn reopen(bench: &mut Bench) {
+    for frame in std::mem::take(&mut bench.frames) {
+        let Payload::Method(octets) = &frame.payload else { continue };
+        match Method::decode(octets) {
+            Ok(Method::ChannelClose(_)) => {
+                bench.send(frame.channel, channel::CloseOk {});
+                bench.send(frame.channel, channel::Open::default());
+            }
+            Ok(Method::ChannelCloseOk(_)) => bench.send(frame.channel, channel::Open::default()),
+            _ => {}
+        }
+    }
 }
 
 fn limits() -> Limits {
@@ -89,6 +144,9 @@ fn play(bench: &mut Bench, step: Step) {
     match step {
         Step::Method { channel, index, seed } => {
             let mut methods = Method::samples(&mut Sampler::new(seed));
+            if !seed.is_multiple_of(32) {
+                methods.retain(harmless);
+            }
             let method = methods.swap_remove(index.index(methods.len()));
             bench.send(channel, method);
         }
@@ -129,6 +187,15 @@ fn play(bench: &mut Bench, step: Step) {
             bench.send(1, super::method::queue::Declare { queue, ..Default::default() });
         }
         Step::Open(number) => bench.send(number, channel::Open::default()),
+        Step::Consume { channel, queue, no_ack } => {
+            let queue = format!("q{queue}").into();
+            let consume = super::method::basic::Consume { queue, no_ack, ..Default::default() };
+            bench.send(channel, consume);
+        }
+        Step::Get { channel, queue } => {
+            let queue = format!("q{queue}").into();
+            bench.send(channel, super::method::basic::Get { queue, ..Default::default() });
+        }
         Step::Ack { channel, tag, multiple } => {
             bench.send(channel, super::method::basic::Ack { delivery_tag: tag, multiple });
         }
@@ -146,7 +213,7 @@ proptest! {
         }
         for step in steps {
             play(&mut bench, step);
-            bench.frames.clear();
+            reopen(&mut bench);
             if bench.session.is_ended() {
                 break;
             }
