@@ -3,7 +3,11 @@
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 
-use super::{Bench, bench::secs, method::channel};
+use super::{
+    Bench,
+    bench::secs,
+    method::{basic, channel, tx},
+};
 use crate::{
     codec::{
         content::{Address, Content, ContentWriter},
@@ -52,36 +56,43 @@ enum Step {
         channel: u16,
         queue: u8,
     },
-    Ack {
-        channel: u16,
-        tag: u64,
+    /// Settles one of the deliveries seen.
+    Settle {
+        index: prop::sample::Index,
+        how: u8,
         multiple: bool,
+    },
+    Transaction {
+        channel: u16,
+        how: u8,
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let channel = prop_oneof![40 => 1_u16..4, 1 => Just(0_u16), 1 => Just(9_u16)];
+/// What a client does that knows the rules; `wild` says how often it forgets them.
+fn step(wild: u32) -> impl Strategy<Value = Step> {
+    let channel = prop_oneof![4000 => 1_u16..4, wild => Just(0_u16), wild => Just(9_u16)];
     let payload = prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
-        12 => (channel.clone(), any::<prop::sample::Index>(), any::<u64>())
+        1200 => (channel.clone(), any::<prop::sample::Index>(), any::<u64>())
             .prop_map(|(channel, index, seed)| Step::Method { channel, index, seed }),
-        12 => (1_u16..4, 0_usize..6000, 0_u8..3)
+        1200 => (1_u16..4, 0_usize..6000, 0_u8..3)
             .prop_map(|(channel, length, queue)| Step::Publish { channel, length, queue }),
-        1 => (1_u8..10, channel.clone(), payload.clone())
+        wild => (1_u8..10, channel.clone(), payload.clone())
             .prop_map(|(kind, channel, payload)| Step::Frame { kind, channel, payload }),
-        1 => payload.prop_map(Step::Bytes),
-        3 => (0_u64..20).prop_map(Step::Wait),
-        4 => any::<bool>().prop_map(Step::Hold),
-        2 => Just(Step::Throttle),
-        4 => Just(Step::Unblock),
-        4 => Just(Step::Quiesced),
-        6 => (0_u8..3).prop_map(Step::Queue),
-        1 => channel.clone().prop_map(Step::Open),
-        6 => (1_u16..4, 0_u8..3, any::<bool>())
+        wild => payload.prop_map(Step::Bytes),
+        300 => (0_u64..12).prop_map(Step::Wait),
+        400 => prop::bool::weighted(0.3).prop_map(Step::Hold),
+        100 => Just(Step::Throttle),
+        800 => Just(Step::Unblock),
+        400 => Just(Step::Quiesced),
+        600 => (0_u8..3).prop_map(Step::Queue),
+        wild => channel.clone().prop_map(Step::Open),
+        600 => (1_u16..4, 0_u8..3, any::<bool>())
             .prop_map(|(channel, queue, no_ack)| Step::Consume { channel, queue, no_ack }),
-        6 => (1_u16..4, 0_u8..3).prop_map(|(channel, queue)| Step::Get { channel, queue }),
-        6 => (1_u16..4, 0_u64..6, any::<bool>())
-            .prop_map(|(channel, tag, multiple)| Step::Ack { channel, tag, multiple }),
+        600 => (1_u16..4, 0_u8..3).prop_map(|(channel, queue)| Step::Get { channel, queue }),
+        1600 => (any::<prop::sample::Index>(), 0_u8..6, prop::bool::weighted(0.2))
+            .prop_map(|(index, how, multiple)| Step::Settle { index, how, multiple }),
+        200 => (1_u16..3, 0_u8..3).prop_map(|(channel, how)| Step::Transaction { channel, how }),
     ]
 }
 
@@ -112,12 +123,15 @@ fn harmless(method: &Method) -> bool {
     }
 }
 
-/// Agrees to the end of channels and opens them anew, as a client does.
-fn reopen(bench: &mut Bench) {
+/// Remembers deliveries, agrees to the end of channels and opens them anew, as a client does.
+fn reopen(bench: &mut Bench, seen: &mut Vec<(u16, u64)>) {
     for frame in std::mem::take(&mut bench.frames) {
         let Payload::Method(octets) = &frame.payload else { continue };
         match Method::decode(octets) {
+            Ok(Method::BasicDeliver(method)) => seen.push((frame.channel, method.delivery_tag)),
+            Ok(Method::BasicGetOk(method)) => seen.push((frame.channel, method.delivery_tag)),
             Ok(Method::ChannelClose(_)) => {
+                seen.retain(|(channel, _)| *channel != frame.channel);
                 bench.send(frame.channel, channel::CloseOk {});
                 bench.send(frame.channel, channel::Open::default());
             }
@@ -140,11 +154,11 @@ fn limits() -> Limits {
     }
 }
 
-fn play(bench: &mut Bench, step: Step) {
+fn play(bench: &mut Bench, seen: &mut Vec<(u16, u64)>, step: Step) {
     match step {
         Step::Method { channel, index, seed } => {
             let mut methods = Method::samples(&mut Sampler::new(seed));
-            if !seed.is_multiple_of(32) {
+            if !seed.is_multiple_of(64) {
                 methods.retain(harmless);
             }
             let method = methods.swap_remove(index.index(methods.len()));
@@ -189,16 +203,33 @@ fn play(bench: &mut Bench, step: Step) {
         Step::Open(number) => bench.send(number, channel::Open::default()),
         Step::Consume { channel, queue, no_ack } => {
             let queue = format!("q{queue}").into();
-            let consume = super::method::basic::Consume { queue, no_ack, ..Default::default() };
+            let consume = basic::Consume { queue, no_ack, ..Default::default() };
             bench.send(channel, consume);
         }
         Step::Get { channel, queue } => {
             let queue = format!("q{queue}").into();
-            bench.send(channel, super::method::basic::Get { queue, ..Default::default() });
+            bench.send(channel, basic::Get { queue, ..Default::default() });
         }
-        Step::Ack { channel, tag, multiple } => {
-            bench.send(channel, super::method::basic::Ack { delivery_tag: tag, multiple });
+        Step::Settle { index, how, multiple } => {
+            if seen.is_empty() {
+                return;
+            }
+            let (channel, delivery_tag) = seen.swap_remove(index.index(seen.len()));
+            let method = match how {
+                0 => Method::from(basic::Reject { delivery_tag, requeue: multiple }),
+                1 => basic::Nack { delivery_tag, multiple, requeue: true }.into(),
+                _ => basic::Ack { delivery_tag, multiple }.into(),
+            };
+            if multiple && how > 0 {
+                seen.retain(|(other, tag)| *other != channel || *tag > delivery_tag);
+            }
+            bench.send(channel, method);
         }
+        Step::Transaction { channel, how } => match how {
+            0 => bench.send(channel, tx::Select {}),
+            1 => bench.send(channel, tx::Commit {}),
+            _ => bench.send(channel, tx::Rollback {}),
+        },
     }
 }
 
@@ -206,14 +237,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn an_open_connection_survives_anything(steps in prop::collection::vec(step(), 0..80)) {
+    fn an_open_connection_survives_anything(
+        rules in prop::collection::vec(step(1), 0..120),
+        wild in prop::collection::vec(step(100), 0..40),
+    ) {
         let mut bench = Bench::open_with(limits(), 10);
+        let mut seen = Vec::new();
         for number in 1..4 {
             bench.open_channel(number);
         }
-        for step in steps {
-            play(&mut bench, step);
-            reopen(&mut bench);
+        for queue in ["q0", "q1", "q2"] {
+            bench.declare(1, queue);
+        }
+        for step in rules.into_iter().chain(wild) {
+            play(&mut bench, &mut seen, step);
+            reopen(&mut bench, &mut seen);
             if bench.session.is_ended() {
                 break;
             }
