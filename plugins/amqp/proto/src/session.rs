@@ -425,6 +425,11 @@ impl Session {
                 }
             }
             Fault::Connection(Reason { code, text, method: (class_id, method_id) }) => {
+                self.forget_held();
+                // What is unacknowledged goes back now, whether or not the client ever agrees.
+                for link in self.links.keys() {
+                    self.io.act(Action::CloseLink { link: *link });
+                }
                 self.forget_channels();
                 let close =
                     connection::Close { reply_code: code, reply_text: text.into(), class_id, method_id };
@@ -453,13 +458,17 @@ impl Session {
         }
     }
 
+    /// Drops publishes that were not taken, and what came behind them: it must not overtake them.
+    fn forget_held(&mut self) {
+        if self.held.take().is_some() {
+            self.io.forget_actions();
+        }
+    }
+
     fn end(&mut self, ending: Ending) {
         if self.phase != Phase::Ended {
             self.forget_channels();
-            if self.held.take().is_some() {
-                // What was published behind those not taken must not overtake them.
-                self.io.forget_actions();
-            }
+            self.forget_held();
             self.part_since = None;
             self.phase = Phase::Ended;
             self.io.act(Action::Close(ending));

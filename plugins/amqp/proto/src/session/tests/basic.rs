@@ -509,3 +509,12 @@ fn answers_out_of_turn_are_541() {
     bench.run();
     bench.connection_error(541, "INTERNAL_ERROR - operation 77 was answered out of turn", (0, 0));
 }
+
+#[test]
+fn what_is_unacknowledged_goes_back_as_soon_as_the_connection_fails() {
+    let mut bench = three();
+    get(&mut bench, false);
+    bench.send(1, basic::Qos { prefetch_size: 1, ..Default::default() });
+    assert_eq!(bench.broker.ready("q"), 3);
+    bench.connection_error(540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", (60, 10));
+}

@@ -114,3 +114,19 @@ fn nothing_is_taken_while_too_much_is_unacknowledged() {
     bench.session.receive(&mut input, bench.now);
     assert_eq!(bench.session.budget(link).events, 1);
 }
+
+#[test]
+fn what_was_not_taken_is_dropped_with_its_connection() {
+    let mut bench = Bench::channel();
+    bench.declare(1, "q");
+    bench.broker.takes = Some(1);
+    for body in [b"1", b"2"] {
+        bench.put_publish(1, "q", &Properties::default(), body);
+    }
+    bench.run();
+    bench.broker.takes = None;
+    bench.session.close(320, "now", bench.now);
+    bench.run();
+    bench.connection_error(320, "CONNECTION_FORCED - now", (0, 0));
+    assert_eq!(bench.broker.ready("q"), 1);
+}
