@@ -4,7 +4,8 @@
 //!
 //! 1. What the socket gives is appended to a buffer and handed to [`Session::receive`], which takes whole frames out of
 //!    it. Then each action of [`Session::poll_action`] is carried out, in order. While `receive` says
-//!    [`Received::Interrupted`] and [`Session::wants_input`] holds, this is repeated without reading.
+//!    [`Received::Interrupted`] and [`Session::wants_input`] holds, this is repeated without reading; so it is after 2
+//!    and 3, which may make room.
 //! 2. [`Session::output`] is written, and what was written is told to [`Session::wrote`].
 //! 3. The broker's events go to [`Session::link_event`] and [`Session::connection_event`]; of a link no more are taken
 //!    than [`Session::budget`] says. What completes by itself goes to [`Session::authenticated`], [`Session::entered`]

@@ -5,7 +5,10 @@ use super::{
     method::{Method, basic, channel, queue},
 };
 use crate::{
-    codec::properties::Properties,
+    codec::{
+        content::{Address, Content, ContentWriter},
+        properties::Properties,
+    },
     session::{Action, ConnectionEvent, Limits, LinkEvent, Message, Received},
 };
 
@@ -129,4 +132,31 @@ fn what_was_not_taken_is_dropped_with_its_connection() {
     bench.run();
     bench.connection_error(320, "CONNECTION_FORCED - now", (0, 0));
     assert_eq!(bench.broker.ready("q"), 1);
+}
+
+#[test]
+fn what_is_read_may_be_cut_anywhere() {
+    let conversation = |feed: fn(&mut Bench, &[u8])| {
+        let mut bench = Bench::channel();
+        let mut bytes = bytes::BytesMut::new();
+        let declare = queue::Declare { queue: "q".into(), ..Default::default() };
+        Method::from(declare).encode(1, &mut bytes);
+        let mut writer = ContentWriter { out: &mut bytes, channel: 1, frame_max: 4096 };
+        let address = Address { exchange: "", routing_key: "q" };
+        for length in [0, 10, 9000] {
+            let body = vec![7; length];
+            writer.publish(true, address, Content { properties: &[0x10, 0, 2], body: &body });
+        }
+        for _ in 0..4 {
+            let get = basic::Get { queue: "q".into(), ..Default::default() };
+            Method::from(get).encode(1, &mut bytes);
+        }
+        Method::from(channel::Flow { active: true }).encode(1, &mut bytes);
+        feed(&mut bench, &bytes);
+        bench.frames
+    };
+    let whole = conversation(|bench, bytes| bench.raw(bytes));
+    let cut = conversation(|bench, bytes| bytes.iter().for_each(|octet| bench.raw(&[*octet])));
+    assert_eq!(whole.len(), 1 + 2 + 3 + 3 + 1 + 1);
+    assert_eq!(whole, cut);
 }
