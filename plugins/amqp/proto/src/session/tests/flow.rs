@@ -160,3 +160,22 @@ fn what_is_read_may_be_cut_anywhere() {
     assert_eq!(whole.len(), 1 + 2 + 3 + 3 + 1 + 1);
     assert_eq!(whole, cut);
 }
+
+#[test]
+fn basic_publish_does_not_pass_a_reject() {
+    let mut bench = Bench::channel();
+    bench.declare(1, "q");
+    bench.publish(1, "q", &Properties::default(), b"1");
+    bench.consume(1, "q", "t");
+    bench.frames.clear();
+    bench.broker.actions.clear();
+    bench.put_publish(1, "q", &Properties::default(), b"2");
+    Method::from(basic::Reject { delivery_tag: 1, requeue: false }).encode(1, &mut bench.input);
+    bench.put_publish(1, "q", &Properties::default(), b"3");
+    bench.run();
+    let actions = &bench.broker.actions[..];
+    assert!(
+        matches!(actions, [Action::Publish { .. }, Action::Settle { .. }, Action::Publish { .. }]),
+        "{actions:?}"
+    );
+}
