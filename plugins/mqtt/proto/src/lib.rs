@@ -16,6 +16,7 @@
 
 pub mod codec;
 pub mod message;
+pub mod session;
 pub mod topic;
 
 pub use bytestring::ByteString;

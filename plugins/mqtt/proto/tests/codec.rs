@@ -1,5 +1,6 @@
 //! The codec against itself, against arbitrary bytes, against lines measured on the wire, and against a codec that
 //! others wrote.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 mod common;
 

@@ -178,7 +178,7 @@ pub(super) fn put_with_length(out: &mut BytesMut, write: impl FnOnce(&mut BytesM
 }
 
 /// The bytes that `value` takes as a variable byte integer; 4 also for what has no encoding.
-pub(crate) fn varint_size(value: usize) -> usize {
+fn varint_size(value: usize) -> usize {
     match value {
         0..=0x7F => 1,
         0x80..=0x3FFF => 2,

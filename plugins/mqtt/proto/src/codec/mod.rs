@@ -18,7 +18,7 @@ mod reason;
 pub use connect::{ConnAck, Connect, Will};
 pub use decoder::{Decoder, Limits};
 pub use encode::{EncodeError, PublishHead, encode_ack, encode_publish, publish_size};
-pub(crate) use encode::{put_text, put_varint, varint_size};
+pub(crate) use encode::{put_text, put_varint};
 pub use error::DecodeError;
 pub use packets::{
     Ack, Auth, Disconnect, Packet, Publish, RetainHandling, SubAck, Subscribe, SubscribeFilter,

@@ -184,7 +184,7 @@ impl Property {
 
     /// Appends identifier and value. Strings and binary data are cut by nobody: what is longer than 65,535 bytes was
     /// refused by [`Packet::encode`](super::Packet::encode).
-    pub(super) fn write(&self, out: &mut BytesMut) {
+    pub(crate) fn write(&self, out: &mut BytesMut) {
         use Property::*;
         let id = self.id();
         out.put_u8(id);

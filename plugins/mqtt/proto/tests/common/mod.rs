@@ -1,5 +1,8 @@
 //! What the tests share: packets of every kind, generated.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+pub mod broker;
 
 use bytes::{Bytes, BytesMut};
 use kuzzle_mqtt_proto::{

@@ -1,0 +1,800 @@
+//! Publishing, delivering and subscribing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{
+    broker::{Net, client},
+    bytes_of, decode_all,
+};
+use kuzzle_mqtt_proto::{
+    codec::{
+        Ack, Connect, Packet, Properties, Property, Publish, QoS, ReasonCode, RetainHandling, SubAck,
+        Subscribe, SubscribeFilter, SubscriptionOptions, UnsubAck, Unsubscribe, Version,
+    },
+    session::{Config, End},
+};
+
+const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
+
+fn net() -> Net {
+    Net::new(Config::default())
+}
+
+fn lasting(version: Version, id: &str) -> Connect {
+    let properties = match version {
+        Version::V5 => Properties(vec![Property::SessionExpiryInterval(1000)]),
+        _ => Properties::NONE,
+    };
+    Connect { clean_start: false, properties, ..client(version, id) }
+}
+
+fn message(topic: &str, qos: QoS, packet_id: u16, payload: &'static str) -> Publish {
+    Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: topic.into(),
+        packet_id,
+        properties: Properties::NONE,
+        payload: Bytes::from_static(payload.as_bytes()),
+    }
+}
+
+fn ack(packet_id: u16) -> Ack {
+    Ack { packet_id, reason: ReasonCode::Success, properties: Properties::NONE }
+}
+
+fn options(qos: QoS) -> SubscriptionOptions {
+    SubscriptionOptions { qos, ..SubscriptionOptions::default() }
+}
+
+fn subscribe_with(filters: &[(&str, SubscriptionOptions)], properties: Vec<Property>) -> Packet {
+    let filters = filters
+        .iter()
+        .map(|(filter, options)| SubscribeFilter { filter: (*filter).into(), options: *options })
+        .collect();
+    Packet::Subscribe(Subscribe { packet_id: 1, filters, properties: Properties(properties) })
+}
+
+fn subscribe(net: &mut Net, at: usize, filter: &str, qos: QoS) {
+    let answers = net.exchange(at, subscribe_with(&[(filter, options(qos))], Vec::new()));
+    assert_eq!(codes(&answers), [qos as u8], "{answers:?}");
+}
+
+fn codes(packets: &[Packet]) -> Vec<u8> {
+    match &packets[0] {
+        Packet::SubAck(SubAck { codes, .. }) | Packet::UnsubAck(UnsubAck { codes, .. }) => codes.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn publishes(packets: &[Packet]) -> Vec<Publish> {
+    packets
+        .iter()
+        .filter_map(|packet| match packet {
+            Packet::Publish(publish) => Some(publish.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[track_caller]
+fn one(packets: &[Packet]) -> Publish {
+    match &publishes(packets)[..] {
+        [publish] => publish.clone(),
+        _ => panic!("{packets:?}"),
+    }
+}
+
+fn goodbye(packets: &[Packet]) -> Option<ReasonCode> {
+    packets.iter().find_map(|packet| match packet {
+        Packet::Disconnect(disconnect) => Some(disconnect.reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn both_spellings_subscribe_and_the_delivery_has_slashes() {
+    let mut net = net();
+    let at = net.open(Version::V311);
+    net.send_bytes(at, &bytes_of(r#"10 1b 0004 "MQTT" 04 02 003c 000f "mqttjs_e3d79b13""#));
+    net.send_bytes(at, &bytes_of(r#"82 0e 76fb 0009 "mqtt.myId" 00"#));
+    net.run();
+    assert_eq!(&net.output(at)[..], bytes_of("20 02 00 00 90 03 76fb 00"));
+    net.broker.publish("mqtt.myId", &[0x10, 0, 2], b"{}");
+    net.run();
+    assert_eq!(&net.output(at)[..], bytes_of(r#"30 0d 0009 "mqtt/myId" "{}""#));
+    let slashes = net.connected(client(Version::V311, "b"));
+    subscribe(&mut net, slashes, "mqtt/myId", QoS::AtMostOnce);
+    net.broker.publish("mqtt.myId", &[0x10, 0, 2], b"{}");
+    net.run();
+    assert_eq!(one(&net.receive(slashes)).topic, "mqtt/myId");
+}
+
+#[test]
+fn mqtt_4_3_1_1_qos_0_is_delivered_at_most_once() {
+    for version in VERSIONS {
+        let mut net = net();
+        let at = net.connected(client(version, "a"));
+        subscribe(&mut net, at, "a/b", QoS::ExactlyOnce);
+        let got = one(&net.exchange(at, Packet::Publish(message("a/b", QoS::AtMostOnce, 0, "x"))));
+        assert_eq!(
+            (got.qos, got.dup, got.retain, &got.payload[..]),
+            (QoS::AtMostOnce, false, false, &b"x"[..])
+        );
+        assert_eq!(&net.broker.routed[0].properties[..], expected_properties(0));
+    }
+}
+
+/// Headers x-mqtt-publish-qos (byte) and x-mqtt-dup (false), and the delivery mode.
+fn expected_properties(qos: u8) -> Vec<u8> {
+    let mut bytes = bytes_of(r#"3000 00000022 12 "x-mqtt-publish-qos" "b""#);
+    bytes.push(qos);
+    bytes.extend(bytes_of(r#"0a "x-mqtt-dup" "t" 00"#));
+    bytes.push(if qos > 0 { 2 } else { 1 });
+    bytes
+}
+
+#[test]
+fn mqtt_4_3_2_2_qos_1_is_acknowledged_both_ways() {
+    for version in VERSIONS {
+        let mut net = net();
+        let at = net.connected(client(version, "a"));
+        subscribe(&mut net, at, "a", QoS::AtLeastOnce);
+        let answers = net.exchange(at, Packet::Publish(message("a", QoS::AtLeastOnce, 77, "x")));
+        assert!(answers.contains(&Packet::PubAck(ack(77))), "{answers:?}");
+        let got = one(&answers);
+        assert_eq!((got.qos, got.dup), (QoS::AtLeastOnce, false));
+        assert_eq!(net.exchange(at, Packet::PubAck(ack(got.packet_id))), []);
+        // Settled: it does not come again.
+        net.lose(at);
+        assert_eq!(&net.broker.routed[0].properties[..], expected_properties(1));
+    }
+}
+
+#[test]
+fn mqtt_4_3_3_qos_2_is_real_both_ways() {
+    for version in VERSIONS {
+        for connect in [client(version, "a"), lasting(version, "a")] {
+            let mut net = net();
+            let at = net.connected(connect);
+            subscribe(&mut net, at, "a", QoS::ExactlyOnce);
+            let answers = net.exchange(at, Packet::Publish(message("a", QoS::ExactlyOnce, 5, "x")));
+            assert!(answers.contains(&Packet::PubRec(ack(5))), "{answers:?}");
+            let got = one(&answers);
+            assert_eq!(got.qos, QoS::ExactlyOnce);
+            // The same again, before PUBREL: answered, and not published.
+            let mut again = message("a", QoS::ExactlyOnce, 5, "x");
+            again.dup = true;
+            assert_eq!(net.exchange(at, Packet::Publish(again)), [Packet::PubRec(ack(5))]);
+            assert_eq!(net.exchange(at, Packet::PubRel(ack(5))), [Packet::PubComp(ack(5))]);
+            // The subscriber's side.
+            let id = got.packet_id;
+            assert_eq!(net.exchange(at, Packet::PubRec(ack(id))), [Packet::PubRel(ack(id))]);
+            assert_eq!(net.exchange(at, Packet::PubRec(ack(id))), [Packet::PubRel(ack(id))]);
+            assert_eq!(net.exchange(at, Packet::PubComp(ack(id))), []);
+            // The identifier may be used anew.
+            let answers = net.exchange(at, Packet::Publish(message("a", QoS::ExactlyOnce, 5, "y")));
+            assert!(answers.contains(&Packet::PubRec(ack(5))));
+            assert_eq!(net.broker.routed.len(), 2);
+        }
+    }
+}
+
+#[test]
+fn mqtt_4_3_3_10_a_qos_2_message_is_not_published_twice_over_two_connections() {
+    for version in VERSIONS {
+        let mut net = net();
+        let at = net.connected(lasting(version, "a"));
+        net.exchange(at, Packet::Publish(message("a", QoS::ExactlyOnce, 5, "x")));
+        net.lose(at);
+        let at = net.connected(lasting(version, "a"));
+        let mut again = message("a", QoS::ExactlyOnce, 5, "x");
+        again.dup = true;
+        assert_eq!(net.exchange(at, Packet::Publish(again)), [Packet::PubRec(ack(5))]);
+        assert_eq!(net.broker.routed.len(), 1);
+        net.lose(at);
+        let at = net.connected(lasting(version, "a"));
+        assert_eq!(net.exchange(at, Packet::PubRel(ack(5))), [Packet::PubComp(ack(5))]);
+        assert!(net.broker.sessions["a"].remembered.is_empty());
+    }
+}
+
+#[test]
+fn mqtt_4_4_0_1_unacknowledged_messages_come_again_with_dup_and_their_identifier() {
+    for version in VERSIONS {
+        let mut net = net();
+        let at = net.connected(lasting(version, "a"));
+        subscribe(&mut net, at, "#", QoS::ExactlyOnce);
+        let first = one(&net.exchange(at, Packet::Publish(message("one", QoS::AtLeastOnce, 1, "1"))));
+        let second = one(&net.exchange(at, Packet::Publish(message("two", QoS::ExactlyOnce, 2, "2"))));
+        let third = one(&net.exchange(at, Packet::Publish(message("three", QoS::ExactlyOnce, 3, "3"))));
+        net.exchange(at, Packet::PubRec(ack(third.packet_id)));
+        net.lose(at);
+        let at = net.open(version);
+        net.send(at, &Packet::Connect(Box::new(lasting(version, "a"))));
+        net.run();
+        let answers = net.receive(at);
+        let expected = [first, second].map(|publish| Publish { dup: true, ..publish });
+        assert_eq!(publishes(&answers), expected);
+        assert_eq!(answers.last(), Some(&Packet::PubRel(ack(third.packet_id))));
+        assert_eq!(net.exchange(at, Packet::PubComp(ack(third.packet_id))), []);
+    }
+}
+
+#[test]
+fn messages_wait_for_an_offline_session() {
+    let mut net = net();
+    let at = net.connected(lasting(Version::V311, "a"));
+    subscribe(&mut net, at, "t/#", QoS::AtLeastOnce);
+    net.lose(at);
+    net.broker.publish("t.1", &expected_properties(0), b"zero");
+    net.broker.publish("t.2", &[0x10, 0, 2], b"amqp");
+    let at = net.open(Version::V311);
+    net.send(at, &Packet::Connect(Box::new(lasting(Version::V311, "a"))));
+    net.run();
+    let got = publishes(&net.receive(at));
+    let seen: Vec<_> = got.iter().map(|publish| (&*publish.topic, publish.qos, publish.dup)).collect();
+    assert_eq!(seen, [("t/1", QoS::AtMostOnce, false), ("t/2", QoS::AtLeastOnce, false)]);
+}
+
+#[test]
+fn mqtt_3_3_1_8_overlapping_filters_deliver_once_at_the_highest_qos() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let mut answers = Vec::new();
+    for (filter, qos, identifier) in [("a/#", QoS::AtMostOnce, 7), ("a/b", QoS::AtLeastOnce, 200_000)] {
+        let packet =
+            subscribe_with(&[(filter, options(qos))], vec![Property::SubscriptionIdentifier(identifier)]);
+        answers = net.exchange(at, packet);
+    }
+    assert_eq!(codes(&answers), [1]);
+    let got = one(&net.exchange(at, Packet::Publish(message("a/b", QoS::AtLeastOnce, 1, "x"))));
+    assert_eq!(got.qos, QoS::AtLeastOnce);
+    let expected = [7, 200_000].map(Property::SubscriptionIdentifier);
+    assert_eq!(got.properties.0, expected);
+}
+
+#[test]
+fn mqtt_3_8_4_5_each_filter_has_its_code() {
+    for (version, refused, invalid) in [(Version::V311, 0x80, 0x80), (Version::V5, 0x87, 0x8F)] {
+        let mut net = net();
+        net.broker.refused.insert("secret".to_owned(), 403);
+        let at = net.connected(client(version, "a"));
+        let filters =
+            ["ok", "secret", "a/#/b", "a+", "", "also/ok"].map(|filter| (filter, options(QoS::ExactlyOnce)));
+        let answers = net.exchange(at, subscribe_with(&filters, Vec::new()));
+        assert_eq!(codes(&answers), [2, refused, invalid, invalid, invalid, 2]);
+        assert!(!net.connections[at].closed);
+        let answers = net.exchange(at, Packet::Publish(message("secret", QoS::AtMostOnce, 0, "x")));
+        assert_eq!(answers, []);
+    }
+}
+
+#[test]
+fn a_refused_change_leaves_the_subscription_as_it_was() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    subscribe(&mut net, at, "t", QoS::AtLeastOnce);
+    net.broker.refused.insert("t".to_owned(), 403);
+    let answers = net.exchange(at, subscribe_with(&[("t", options(QoS::AtMostOnce))], Vec::new()));
+    assert_eq!(codes(&answers), [0x87]);
+    net.broker.publish("t", &[], b"x");
+    net.run();
+    assert_eq!(one(&net.receive(at)).qos, QoS::AtLeastOnce);
+}
+
+#[test]
+fn mqtt_3_10_4_4_unsubscribe_is_always_answered() {
+    for (version, expected) in [(Version::V311, vec![]), (Version::V5, vec![0x00, 0x11, 0x8F])] {
+        let mut net = net();
+        let at = net.connected(client(version, "a"));
+        subscribe(&mut net, at, "a.b", QoS::AtMostOnce);
+        let filters = vec!["a/b".into(), "unknown".into(), "#/x".into()];
+        let answers = net.exchange(
+            at,
+            Packet::Unsubscribe(Unsubscribe { packet_id: 9, filters, properties: Properties::NONE }),
+        );
+        assert_eq!(codes(&answers), expected);
+        assert_eq!(net.exchange(at, Packet::Publish(message("a/b", QoS::AtMostOnce, 0, "x"))), []);
+    }
+}
+
+fn retained(topic: &str, payload: &'static str) -> Packet {
+    Packet::Publish(Publish { retain: true, ..message(topic, QoS::AtLeastOnce, 9, payload) })
+}
+
+#[test]
+fn mqtt_3_3_1_9_retained_messages_come_to_new_subscriptions_of_wildcards_too() {
+    for version in VERSIONS {
+        for filter in ["r/a", "r/+", "r/#", "#"] {
+            let mut net = net();
+            let at = net.connected(client(version, "a"));
+            net.exchange(at, retained("r/a", "kept"));
+            let answers =
+                net.exchange(at, subscribe_with(&[(filter, options(QoS::AtLeastOnce))], Vec::new()));
+            assert!(matches!(answers[0], Packet::SubAck(_)), "the SUBACK is first");
+            let got = one(&answers);
+            assert_eq!(
+                (got.retain, got.qos, &got.payload[..]),
+                (true, QoS::AtLeastOnce, &b"kept"[..]),
+                "{filter}"
+            );
+            // [MQTT-3.3.1-12]: what is published live is not marked.
+            assert!(!one(&net.exchange(at, retained("r/a", "live"))).retain);
+            // [MQTT-3.3.1-6]: an empty one clears, and is still told.
+            assert_eq!(one(&net.exchange(at, retained("r/a", ""))).payload.len(), 0);
+            assert!(net.broker.retained.is_empty());
+        }
+    }
+}
+
+#[test]
+fn mqtt_3_3_1_10_retain_handling_says_when() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    net.exchange(at, retained("r", "kept"));
+    let mut counts = Vec::new();
+    for retain_handling in
+        [RetainHandling::Never, RetainHandling::IfNew, RetainHandling::Always, RetainHandling::Always]
+    {
+        let options = SubscriptionOptions { retain_handling, ..options(QoS::AtMostOnce) };
+        let answers = net.exchange(at, subscribe_with(&[("r", options)], Vec::new()));
+        counts.push(publishes(&answers).len());
+    }
+    assert_eq!(counts, [0, 0, 1, 1]);
+    let fresh = SubscriptionOptions { retain_handling: RetainHandling::IfNew, ..options(QoS::AtMostOnce) };
+    assert_eq!(publishes(&net.exchange(at, subscribe_with(&[("+", fresh)], Vec::new()))).len(), 1);
+}
+
+#[test]
+fn mqtt_3_3_1_13_retain_as_published_keeps_the_flag() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let options = SubscriptionOptions { retain_as_published: true, ..options(QoS::AtMostOnce) };
+    net.exchange(at, subscribe_with(&[("r", options)], Vec::new()));
+    assert!(one(&net.exchange(at, retained("r", "x"))).retain);
+    assert!(!one(&net.exchange(at, Packet::Publish(message("r", QoS::AtMostOnce, 0, "x")))).retain);
+}
+
+#[test]
+fn mqtt_3_8_3_3_no_local_leaves_out_the_clients_own() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let options = SubscriptionOptions { no_local: true, ..options(QoS::AtMostOnce) };
+    net.exchange(at, subscribe_with(&[("t", options)], Vec::new()));
+    assert_eq!(net.exchange(at, Packet::Publish(message("t", QoS::AtMostOnce, 0, "own"))), []);
+    let other = net.connected(client(Version::V5, "b"));
+    net.exchange(other, Packet::Publish(message("t", QoS::AtMostOnce, 0, "theirs")));
+    assert_eq!(&one(&net.receive(at)).payload[..], b"theirs");
+}
+
+#[test]
+fn mqtt_3_8_3_4_no_local_on_a_shared_subscription_is_an_error() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let options = SubscriptionOptions { no_local: true, ..options(QoS::AtMostOnce) };
+    let answers = net.exchange(at, subscribe_with(&[("$share/g/t", options)], Vec::new()));
+    assert_eq!(goodbye(&answers), Some(ReasonCode::ProtocolError));
+}
+
+#[test]
+fn mqtt_4_7_2_1_wildcards_do_not_match_dollar_topics() {
+    let mut net = net();
+    let at = net.connected(client(Version::V311, "a"));
+    subscribe(&mut net, at, "#", QoS::AtMostOnce);
+    net.broker.publish("$SYS.x", &[], b"hidden");
+    net.run();
+    assert_eq!(net.receive(at), []);
+    subscribe(&mut net, at, "$SYS/#", QoS::AtMostOnce);
+    net.broker.publish("$SYS.x", &[], b"asked for");
+    net.run();
+    assert_eq!(one(&net.receive(at)).topic, "$SYS/x");
+}
+
+#[test]
+fn mqtt_4_8_2_4_a_shared_subscription_delivers_each_message_to_one() {
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut net = net();
+        let members: Vec<usize> = ["a", "b", "c"].map(|id| net.connected(lasting(Version::V5, id))).into();
+        for &at in &members {
+            subscribe(&mut net, at, "$share/g/t/+", qos);
+        }
+        let publisher = net.connected(client(Version::V5, "p"));
+        for id in 1..=30 {
+            net.exchange(publisher, Packet::Publish(message("t/1", QoS::AtLeastOnce, id, "x")));
+        }
+        let counts: Vec<usize> = members.iter().map(|&at| publishes(&net.receive(at)).len()).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 30);
+        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_shared_subscription_is_found_again_and_left() {
+    let mut net = net();
+    let at = net.connected(lasting(Version::V311, "a"));
+    subscribe(&mut net, at, "$share/g/t", QoS::AtLeastOnce);
+    net.lose(at);
+    net.broker.publish("t", &[], b"waited");
+    let at = net.open(Version::V311);
+    net.send(at, &Packet::Connect(Box::new(lasting(Version::V311, "a"))));
+    net.run();
+    let got = one(&net.receive(at));
+    assert_eq!((&*got.topic, got.qos), ("t", QoS::AtLeastOnce));
+    assert_eq!(net.exchange(at, Packet::PubAck(ack(got.packet_id))), []);
+    let filters = vec!["$share/g/t".into()];
+    let leave = Unsubscribe { packet_id: 2, filters, properties: Properties::NONE };
+    net.exchange(at, Packet::Unsubscribe(leave));
+    net.broker.publish("t", &[], b"for nobody");
+    net.run();
+    assert_eq!(net.receive(at), []);
+    net.lose(at);
+    let at = net.connected(lasting(Version::V311, "a"));
+    assert_eq!(net.exchange(at, Packet::PingReq), [Packet::PingResp]);
+}
+
+#[test]
+fn an_unacknowledged_message_of_a_lost_member_goes_to_another() {
+    let mut net = net();
+    let first = net.connected(client(Version::V5, "a"));
+    subscribe(&mut net, first, "$share/g/t", QoS::AtLeastOnce);
+    net.broker.publish("t", &[], b"x");
+    net.run();
+    one(&net.receive(first));
+    let second = net.connected(client(Version::V5, "b"));
+    subscribe(&mut net, second, "$share/g/t", QoS::AtLeastOnce);
+    net.lose(first);
+    net.run();
+    assert_eq!(&one(&net.receive(second)).payload[..], b"x");
+}
+
+fn publish_with(topic: &str, properties: Vec<Property>) -> Packet {
+    Packet::Publish(Publish { properties: Properties(properties), ..message(topic, QoS::AtMostOnce, 0, "x") })
+}
+
+#[test]
+fn mqtt_3_3_2_12_topic_aliases_of_the_client_stand_for_topics() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    subscribe(&mut net, at, "#", QoS::AtMostOnce);
+    for (topic, alias, expected) in
+        [("a/b", 1, "a/b"), ("", 1, "a/b"), ("c", 32, "c"), ("", 32, "c"), ("d", 1, "d"), ("", 1, "d")]
+    {
+        let answers = net.exchange(at, publish_with(topic, vec![Property::TopicAlias(alias)]));
+        assert_eq!(one(&answers).topic, expected);
+    }
+}
+
+#[test]
+fn mqtt_3_3_2_9_topic_aliases_have_a_maximum() {
+    for (topic, properties, reason) in [
+        ("a", vec![Property::TopicAlias(33)], ReasonCode::TopicAliasInvalid),
+        ("", vec![Property::TopicAlias(3)], ReasonCode::ProtocolError),
+        ("", vec![], ReasonCode::ProtocolError),
+        ("a", vec![Property::SubscriptionIdentifier(1)], ReasonCode::ProtocolError),
+    ] {
+        let mut net = net();
+        let at = net.connected(client(Version::V5, "a"));
+        let answers = net.exchange(at, publish_with(topic, properties));
+        assert_eq!(goodbye(&answers), Some(reason), "{topic}");
+    }
+}
+
+#[test]
+fn mqtt_3_1_2_26_topic_aliases_are_set_for_a_client_up_to_its_maximum() {
+    let mut net = net();
+    let properties = Properties(vec![Property::TopicAliasMaximum(1)]);
+    let at = net.connected(Connect { properties, ..client(Version::V5, "a") });
+    subscribe(&mut net, at, "#", QoS::AtMostOnce);
+    let mut seen = Vec::new();
+    for topic in ["one", "one", "two", "one"] {
+        let got = one(&net.exchange(at, Packet::Publish(message(topic, QoS::AtMostOnce, 0, "x"))));
+        seen.push((got.topic.to_string(), got.properties.0));
+    }
+    let alias = || vec![Property::TopicAlias(1)];
+    let expected = [("one", alias()), ("", alias()), ("two", vec![]), ("", alias())]
+        .map(|(topic, p)| (topic.to_owned(), p));
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn mqtt_3_3_2_15_properties_of_a_message_arrive_unaltered() {
+    let sent = vec![
+        Property::PayloadFormatIndicator(true),
+        Property::ContentType("text/plain".into()),
+        Property::ResponseTopic("answers/a".into()),
+        Property::CorrelationData(Bytes::from_static(&[0xFF, 0])),
+        Property::UserProperty("b".into(), "2".into()),
+        Property::UserProperty("a".into(), "1".into()),
+        Property::UserProperty("b".into(), "3".into()),
+    ];
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let old = net.connected(client(Version::V311, "b"));
+    subscribe(&mut net, at, "t", QoS::AtLeastOnce);
+    subscribe(&mut net, old, "t", QoS::AtLeastOnce);
+    assert_eq!(one(&net.exchange(at, publish_with("t", sent.clone()))).properties.0, sent);
+    assert_eq!(&one(&net.receive(old)).payload[..], b"x");
+}
+
+#[test]
+fn mqtt_3_3_2_6_the_expiry_that_is_left_is_told() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    subscribe(&mut net, at, "t", QoS::AtMostOnce);
+    net.expires_in = Some(Duration::from_millis(6500));
+    let got = one(&net.exchange(at, publish_with("t", vec![Property::MessageExpiryInterval(10)])));
+    assert_eq!(got.properties.0, [Property::MessageExpiryInterval(7)]);
+    // [MQTT-3.3.2-5]: one that has expired is not sent.
+    net.expires_in = Some(Duration::ZERO);
+    assert_eq!(net.exchange(at, publish_with("t", vec![Property::MessageExpiryInterval(10)])), []);
+    assert!(net.broker.routed[0].properties.ends_with(b"\x0510000"));
+}
+
+#[test]
+fn mqtt_3_1_2_24_packets_above_the_clients_maximum_are_not_sent() {
+    let mut net = net();
+    let properties = Properties(vec![Property::MaximumPacketSize(40)]);
+    let at = net.connected(Connect { properties, ..client(Version::V5, "a") });
+    subscribe(&mut net, at, "t", QoS::AtLeastOnce);
+    net.broker.publish("t", &[], &[b'x'; 100]);
+    net.broker.publish("t", &[], b"small");
+    net.run();
+    // [MQTT-3.1.2-25]: as if it had been sent.
+    assert_eq!(&one(&net.receive(at)).payload[..], b"small");
+}
+
+#[test]
+fn mqtt_3_3_4_9_the_clients_receive_maximum_is_kept() {
+    let mut net = net();
+    let properties = Properties(vec![Property::ReceiveMaximum(2)]);
+    let at = net.connected(Connect { properties, ..client(Version::V5, "a") });
+    subscribe(&mut net, at, "t", QoS::ExactlyOnce);
+    for _ in 0..5 {
+        net.broker.publish("t", &[], b"x");
+    }
+    net.run();
+    let mut got = publishes(&net.receive(at));
+    assert_eq!(got.len(), 2);
+    let mut total = 2;
+    while let Some(publish) = got.pop() {
+        let more = publishes(&net.exchange(at, Packet::PubAck(ack(publish.packet_id))));
+        assert!(more.len() <= 1);
+        total += more.len();
+        got.extend(more);
+    }
+    assert_eq!(total, 5);
+}
+
+#[test]
+fn mqtt_3_3_4_7_the_servers_receive_maximum_is_kept() {
+    let mut net = Net::new(Config { receive_maximum: 2, ..Config::default() });
+    net.broker.holds_confirms = true;
+    let at = net.connected(client(Version::V5, "a"));
+    for id in 1..=2 {
+        net.exchange(at, Packet::Publish(message("t", QoS::ExactlyOnce, id, "x")));
+    }
+    net.broker.confirm(at, 2);
+    net.run();
+    let received = net.receive(at);
+    assert!(
+        matches!(&received[..], [Packet::PubRec(one), Packet::PubRec(two)] if (one.packet_id, two.packet_id) == (1, 2))
+    );
+    // Not acknowledged until PUBCOMP.
+    let answers = net.exchange(at, Packet::Publish(message("t", QoS::AtLeastOnce, 3, "x")));
+    assert_eq!(goodbye(&answers), Some(ReasonCode::ReceiveMaximumExceeded));
+}
+
+#[test]
+fn a_client_before_5_is_not_read_from_while_the_broker_lags() {
+    let mut net = Net::new(Config { receive_maximum: 2, ..Config::default() });
+    net.broker.holds_confirms = true;
+    let at = net.connected(client(Version::V311, "a"));
+    for id in 1..=4 {
+        net.send(at, &Packet::Publish(message("t", QoS::AtLeastOnce, id, "x")));
+    }
+    net.run();
+    assert_eq!(net.broker.routed.len(), 2);
+    assert!(!net.connections[at].session.wants_input());
+    // Its silence is ours.
+    net.wait(10_000);
+    assert!(!net.connections[at].closed);
+    net.broker.confirm(at, 2);
+    net.run();
+    net.broker.confirm(at, 4);
+    net.run();
+    assert_eq!(net.receive(at), [1, 2, 3, 4].map(|id| Packet::PubAck(ack(id))));
+}
+
+#[test]
+fn mqtt_4_6_0_2_acknowledgements_keep_the_order_of_the_messages() {
+    let mut net = net();
+    net.broker.refused.insert("no".to_owned(), 506);
+    net.broker.holds_confirms = true;
+    let at = net.connected(client(Version::V5, "a"));
+    for (id, topic) in [(1, "yes"), (2, "no"), (3, "yes")] {
+        net.send(at, &Packet::Publish(message(topic, QoS::AtLeastOnce, id, "x")));
+    }
+    net.run();
+    assert_eq!(net.receive(at), [], "the refusal waits for the first");
+    net.broker.confirm(at, 3);
+    net.run();
+    let got: Vec<_> = net
+        .receive(at)
+        .into_iter()
+        .map(|packet| match packet {
+            Packet::PubAck(ack) => (ack.packet_id, ack.reason),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let nobody = ReasonCode::NoMatchingSubscribers;
+    assert_eq!(got, [(1, nobody), (2, ReasonCode::QuotaExceeded), (3, nobody)]);
+}
+
+#[test]
+fn mqtt_3_3_5_2_a_publish_that_is_not_allowed_is_told_or_closes() {
+    let mut net = net();
+    net.broker.refused.insert("secret".to_owned(), 403);
+    let at = net.connected(client(Version::V5, "a"));
+    for (qos, refused) in [(QoS::AtLeastOnce, PacketKind::PubAck), (QoS::ExactlyOnce, PacketKind::PubRec)] {
+        let answers = net.exchange(at, Packet::Publish(message("secret", qos, 4, "x")));
+        let (kind, ack) = match &answers[0] {
+            Packet::PubAck(ack) => (PacketKind::PubAck, ack),
+            Packet::PubRec(ack) => (PacketKind::PubRec, ack),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((kind, ack.packet_id, ack.reason), (refused, 4, ReasonCode::NotAuthorized));
+    }
+    let at = net.connected(client(Version::V311, "b"));
+    assert_eq!(net.exchange(at, Packet::Publish(message("secret", QoS::AtLeastOnce, 4, "x"))), []);
+    assert!(net.connections[at].closed);
+    assert!(matches!(
+        net.connections[at].session.end(),
+        Some(End::Closed { reason: ReasonCode::NotAuthorized, .. })
+    ));
+}
+
+#[derive(Debug, PartialEq)]
+enum PacketKind {
+    PubAck,
+    PubRec,
+}
+
+#[test]
+fn mqtt_3_4_2_1_nobody_subscribes_is_told() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    let answers = net.exchange(at, Packet::Publish(message("t", QoS::AtLeastOnce, 4, "x")));
+    let reason = ReasonCode::NoMatchingSubscribers;
+    assert_eq!(answers, [Packet::PubAck(Ack { reason, ..ack(4) })]);
+    let old = net.connected(client(Version::V311, "b"));
+    let answers = net.exchange(old, Packet::Publish(message("t", QoS::AtLeastOnce, 4, "x")));
+    assert_eq!(answers, [Packet::PubAck(ack(4))]);
+}
+
+#[test]
+fn unknown_identifiers_are_answered_where_there_is_an_answer() {
+    for version in VERSIONS {
+        let mut net = net();
+        let at = net.connected(client(version, "a"));
+        let missing = match version {
+            Version::V5 => ReasonCode::PacketIdentifierNotFound,
+            _ => ReasonCode::Success,
+        };
+        assert_eq!(net.exchange(at, Packet::PubAck(ack(9))), []);
+        assert_eq!(net.exchange(at, Packet::PubComp(ack(9))), []);
+        let answers = net.exchange(at, Packet::PubRec(ack(9)));
+        assert!(matches!(&answers[..], [Packet::PubRel(ack)] if ack.packet_id == 9 && ack.reason == missing));
+        let answers = net.exchange(at, Packet::PubRel(ack(9)));
+        assert!(
+            matches!(&answers[..], [Packet::PubComp(ack)] if ack.packet_id == 9 && ack.reason == missing)
+        );
+    }
+}
+
+#[test]
+fn mqtt_4_3_3_1_acknowledgements_of_another_qos_are_errors() {
+    for (qos, wrong) in [
+        (QoS::AtLeastOnce, Packet::PubRec as fn(Ack) -> Packet),
+        (QoS::ExactlyOnce, Packet::PubAck),
+        (QoS::ExactlyOnce, Packet::PubComp),
+    ] {
+        let mut net = net();
+        let at = net.connected(client(Version::V5, "a"));
+        subscribe(&mut net, at, "t", qos);
+        let got = one(&net.exchange(at, Packet::Publish(message("t", qos, 1, "x"))));
+        let answers = net.exchange(at, wrong(ack(got.packet_id)));
+        assert_eq!(goodbye(&answers), Some(ReasonCode::ProtocolError));
+    }
+}
+
+#[test]
+fn request_problem_information_0_means_no_texts() {
+    for (wanted, texts) in [(true, 1), (false, 0)] {
+        let mut net = net();
+        net.broker.refused.insert("secret".to_owned(), 403);
+        let properties = Properties(vec![Property::RequestProblemInformation(wanted)]);
+        let at = net.connected(Connect { properties, ..client(Version::V5, "a") });
+        let answers = net.exchange(at, Packet::Publish(message("secret", QoS::AtLeastOnce, 4, "x")));
+        assert!(matches!(&answers[..], [Packet::PubAck(ack)] if ack.properties.0.len() == texts));
+    }
+}
+
+#[test]
+fn a_throttled_client_is_not_read_from_and_loses_nothing() {
+    let mut net = net();
+    net.broker.takes = Some(1);
+    let at = net.connected(client(Version::V311, "a"));
+    for id in 1..=5 {
+        net.send(at, &Packet::Publish(message("t", QoS::AtLeastOnce, id, "x")));
+    }
+    net.run();
+    assert!(!net.connections[at].session.wants_input());
+    assert_eq!(net.broker.routed.len(), 1);
+    net.wait(10_000);
+    net.unblock(at);
+    assert_eq!(net.receive(at), [1, 2, 3, 4, 5].map(|id| Packet::PubAck(ack(id))));
+    assert_eq!(net.broker.routed.len(), 5);
+}
+
+#[test]
+fn keys_that_are_no_topics_are_not_delivered() {
+    let mut net = net();
+    let at = net.connected(client(Version::V311, "a"));
+    subscribe(&mut net, at, "#", QoS::AtLeastOnce);
+    for key in ["", "a.+", "b.#", "sensor/temp", "a*"] {
+        net.broker.publish(key, &[], b"x");
+    }
+    net.run();
+    let topics: Vec<String> = publishes(&net.receive(at)).iter().map(|p| p.topic.to_string()).collect();
+    assert_eq!(topics, ["sensor/temp", "a*"]);
+}
+
+#[test]
+fn limits_on_subscriptions_are_told() {
+    let mut net = Net::new(Config { subscriptions_max: 2, ..Config::default() });
+    let at = net.connected(client(Version::V5, "a"));
+    let filters = ["a", "b", "c", "a"].map(|filter| (filter, options(QoS::AtMostOnce)));
+    let answers = net.exchange(at, subscribe_with(&filters, Vec::new()));
+    assert_eq!(codes(&answers), [0, 0, 0x97, 0]);
+}
+
+#[test]
+fn a_slow_reader_is_not_read_from() {
+    let mut net = Net::new(Config { output_high_water_bytes: 100, ..Config::default() });
+    let at = net.connected(client(Version::V311, "a"));
+    for _ in 0..1000 {
+        net.send(at, &Packet::PingReq);
+    }
+    net.run();
+    assert!(net.connections[at].session.output().len() < 110);
+    let mut pongs = 0;
+    loop {
+        let got = net.receive(at).len();
+        pongs += got;
+        if got == 0 {
+            break;
+        }
+        net.run();
+    }
+    assert_eq!(pongs, 1001 - 1);
+}
+
+#[test]
+fn many_deliveries_leave_in_one_buffer() {
+    let mut net = net();
+    let at = net.connected(client(Version::V311, "a"));
+    subscribe(&mut net, at, "t/#", QoS::AtMostOnce);
+    for size in [0, 1, 119, 120, 121, 122, 123, 124, 125, 126, 16_377, 16_378, 16_379, 16_380, 2_097_150] {
+        net.broker.publish("t.x", &[], &vec![b'x'; size]);
+        net.run();
+        let bytes = net.output(at);
+        let packets = decode_all(&bytes, Version::V311);
+        assert_eq!(one(&packets).payload.len(), size);
+    }
+}
