@@ -637,6 +637,33 @@ fn mqtt_4_6_0_2_acknowledgements_keep_the_order_of_the_messages() {
 }
 
 #[test]
+fn mqtt_4_3_3_9_a_message_that_comes_twice_before_its_pubrec_is_published_once() {
+    for connect in [client(Version::V311, "a"), lasting(Version::V5, "a")] {
+        let mut net = net();
+        net.broker.holds_confirms = true;
+        let at = net.connected(connect);
+        net.exchange(at, Packet::Publish(message("t", QoS::ExactlyOnce, 5, "x")));
+        let again = Publish { dup: true, ..message("t", QoS::ExactlyOnce, 5, "x") };
+        assert_eq!(net.exchange(at, Packet::Publish(again)), []);
+        assert_eq!(net.broker.routed.len(), 1);
+        net.broker.confirm(at, 1);
+        net.run();
+        let answers = net.receive(at);
+        assert!(matches!(&answers[..], [Packet::PubRec(ack)] if ack.packet_id == 5));
+    }
+}
+
+#[test]
+fn a_refusal_needs_no_confirmation() {
+    let mut net = net();
+    net.broker.refused.insert("no".to_owned(), 506);
+    net.broker.holds_confirms = true;
+    let at = net.connected(client(Version::V5, "a"));
+    let answers = net.exchange(at, Packet::Publish(message("no", QoS::AtLeastOnce, 1, "x")));
+    assert!(matches!(&answers[..], [Packet::PubAck(ack)] if ack.reason == ReasonCode::QuotaExceeded));
+}
+
+#[test]
 fn mqtt_3_3_5_2_a_publish_that_is_not_allowed_is_told_or_closes() {
     let mut net = net();
     net.broker.refused.insert("secret".to_owned(), 403);

@@ -661,7 +661,8 @@ impl Net {
         }
     }
 
-    fn step(&mut self, at: usize) -> bool {
+    /// Lets one connection work, once; whether it had anything to do.
+    pub fn step(&mut self, at: usize) -> bool {
         let connection = &mut self.connections[at];
         let before = connection.input.len();
         if connection.session.wants_input() {
