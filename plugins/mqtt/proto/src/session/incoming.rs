@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Bytes of keys and properties that are taken at once.
-const BLOCK_BYTES: usize = 4096;
+const BLOCK_BYTES: usize = 1024;
 
 /// What is known about messages from the client.
 #[derive(Debug, Default)]

@@ -235,12 +235,17 @@ impl Session {
         }
     }
 
-    /// The next thing to do.
+    /// The next thing to do. While the broker takes no messages, none are given, and of what comes behind them only
+    /// settlements, which it can always use.
     pub fn poll_action(&mut self) -> Option<Action> {
-        if self.throttled && matches!(self.actions.front(), Some(Action::Publish(_))) {
-            return None;
-        }
-        let action = self.actions.pop_front()?;
+        let action = match self.actions.front() {
+            Some(Action::Publish(_)) if self.throttled => {
+                let is_settlement = |action: &Action| matches!(action, Action::Settle { .. });
+                let at = self.actions.iter().position(is_settlement)?;
+                self.actions.remove(at)?
+            }
+            _ => self.actions.pop_front()?,
+        };
         self.queued -= weight(&action);
         Some(action)
     }

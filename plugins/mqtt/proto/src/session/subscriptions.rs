@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     codec::{
-        Packet, PacketType, Properties, Property, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
-        SubscribeFilter, SubscriptionOptions, UnsubAck, Unsubscribe, Version,
+        Packet, PacketType, Properties, Property, QoS, REMAINING_LENGTH_MAX, ReasonCode, RetainHandling,
+        SubAck, Subscribe, SubscribeFilter, SubscriptionOptions, UnsubAck, Unsubscribe, Version,
     },
     topic::{Filter, TopicError},
 };
@@ -422,5 +422,9 @@ fn encode_options(options: SubscriptionOptions, identifier: u32) -> Bytes {
 
 fn decode_options(bytes: &[u8]) -> Option<(SubscriptionOptions, u32)> {
     let &[options, a, b, c, d] = bytes else { return None };
-    Some((SubscriptionOptions::from_u8(options)?, u32::from_be_bytes([a, b, c, d])))
+    let identifier = u32::from_be_bytes([a, b, c, d]);
+    if identifier as usize > REMAINING_LENGTH_MAX {
+        return None;
+    }
+    Some((SubscriptionOptions::from_u8(options)?, identifier))
 }

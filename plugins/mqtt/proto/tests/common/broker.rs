@@ -499,6 +499,11 @@ impl Broker {
         }
     }
 
+    /// Deliveries of a session that are not settled.
+    pub fn unsettled(&self, session: &str) -> usize {
+        self.sessions[session].unsettled.len()
+    }
+
     pub fn confirm(&mut self, at: usize, up_to: u64) {
         self.tell(at, Outgoing::Confirmed(up_to));
     }
