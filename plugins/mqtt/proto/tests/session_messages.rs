@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use common::{
     broker::{Net, client},
     bytes_of, decode_all,
@@ -15,7 +15,7 @@ use kuzzle_mqtt_proto::{
         Ack, Connect, Packet, Properties, Property, Publish, QoS, ReasonCode, RetainHandling, SubAck,
         Subscribe, SubscribeFilter, SubscriptionOptions, UnsubAck, Unsubscribe, Version,
     },
-    session::{Config, End},
+    session::{Action, Config, End, Event, Session},
 };
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
@@ -798,6 +798,39 @@ fn limits_on_subscriptions_are_told() {
     let filters = ["a", "b", "c", "a"].map(|filter| (filter, options(QoS::AtMostOnce)));
     let answers = net.exchange(at, subscribe_with(&filters, Vec::new()));
     assert_eq!(codes(&answers), [0, 0, 0x97, 0]);
+}
+
+#[test]
+fn input_waits_while_much_is_to_be_done() {
+    let config = Config { actions_max: 10, publish_batch_max: 4, ..Config::default() };
+    let mut session = Session::new(config.into(), 1, Duration::ZERO);
+    let mut input = BytesMut::new();
+    Packet::Connect(Box::new(client(Version::V311, "a"))).encode(Version::V311, &mut input).unwrap();
+    session.handle_input(&mut input, Duration::ZERO);
+    session.handle_event(Event::Authenticated { status: 200 }, Duration::ZERO);
+    session.handle_event(Event::Entered { code: 200 }, Duration::ZERO);
+    for op in [1, 2] {
+        session.handle_event(Event::Answer { op, code: 200, existed: false, text: "q" }, Duration::ZERO);
+    }
+    while session.poll_action().is_some() {}
+    for _ in 0..25 {
+        let publish = Packet::Publish(message("t/1", QoS::AtMostOnce, 0, "x"));
+        publish.encode(Version::V311, &mut input).unwrap();
+    }
+    let (mut rounds, mut sizes) = (0, Vec::new());
+    loop {
+        rounds += 1;
+        let goes_on = session.handle_input(&mut input, Duration::ZERO);
+        while let Some(action) = session.poll_action() {
+            let Action::Publish(batch) = action else { panic!("{action:?}") };
+            assert_eq!(batch.first_sequence as usize, sizes.iter().sum::<usize>() + 1);
+            sizes.push(batch.messages.len());
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    assert_eq!((rounds, sizes), (3, vec![4, 4, 2, 4, 4, 2, 4, 1]));
 }
 
 #[test]

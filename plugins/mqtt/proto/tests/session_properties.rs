@@ -81,11 +81,13 @@ fn strike(session: &mut Session, input: &mut BytesMut, blow: &Blow, version: Ver
     let event = match blow {
         Blow::Bytes(bytes) => {
             input.extend_from_slice(bytes);
-            return session.handle_input(input, *now);
+            session.handle_input(input, *now);
+            return;
         }
         Blow::Packet(packet) => {
             packet.encode(version, input).unwrap();
-            return session.handle_input(input, *now);
+            session.handle_input(input, *now);
+            return;
         }
         Blow::Wait(secs) => {
             *now += Duration::from_secs(u64::from(*secs));

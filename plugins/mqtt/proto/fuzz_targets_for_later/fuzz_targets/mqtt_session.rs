@@ -52,7 +52,8 @@ fn take(session: &mut Session, input: &mut BytesMut, step: Step<'_>, now: &mut D
             if session.wants_input() {
                 input.extend_from_slice(bytes);
             }
-            return session.handle_input(input, *now);
+            session.handle_input(input, *now);
+            return;
         }
         Step::Write => return session.output().clear(),
         Step::Wait(secs) => {

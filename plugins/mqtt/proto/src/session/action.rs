@@ -171,7 +171,8 @@ pub struct DeclareQueue {
     pub expires_ms: Option<u64>,
 }
 
-/// A subscription, as the broker sees it.
+/// A subscription, as the broker sees it. A binding key that begins with a wildcard is never to match routing keys that
+/// begin with `$` (`[MQTT-4.7.2-1]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
     /// The number of the call.

@@ -227,7 +227,7 @@ impl Session {
         if self.version == Version::V5 && self.incoming.unacknowledged() >= maximum {
             self.fail(
                 ReasonCode::ReceiveMaximumExceeded,
-                "more unacknowledged messages than the receive maximum of the CONNACK [MQTT-3.3.4-9]",
+                "more unacknowledged messages than the receive maximum of the CONNACK [MQTT-3.3.4-7]",
             );
             return false;
         }

@@ -6,7 +6,8 @@
 //!    [`Session::wants_input`] is false the shell does not read.
 //! 2. Events of the broker go to [`Session::handle_event`]. While [`Session::wants_events`] is false the shell takes none.
 //!    After events, what is left in the buffer is handled again.
-//! 3. [`Session::poll_action`] gives what to do, in order, until there is none.
+//! 3. [`Session::poll_action`] gives what to do, in order, until there is none. When [`Session::handle_input`] stopped so
+//!    that this could happen, it goes on now.
 //! 4. [`Session::output`] is written to the socket, and emptied.
 //! 5. At [`Session::deadline`] the shell calls [`Session::handle_timeout`].
 //! 6. When the socket ends, [`Session::handle_lost`]. The server's own goodbye is [`Session::disconnect`]. After
@@ -258,8 +259,9 @@ impl Session {
         self.actions.push_front(Action::Publish(rest));
     }
 
-    /// Takes packets off the front of `input` until it holds none in full, or the session has to wait.
-    pub fn handle_input(&mut self, input: &mut BytesMut, now: Duration) {
+    /// Takes packets off the front of `input` until it holds none in full, or the session has to wait. Returns whether it
+    /// stopped because [`Config::actions_max`] are to be polled, so that it has to be called again after that.
+    pub fn handle_input(&mut self, input: &mut BytesMut, now: Duration) -> bool {
         while self.wants_input() && self.queued < self.config.actions_max {
             match self.decoder.decode(input, &self.config.limits) {
                 Ok(Some(packet)) => {
@@ -271,13 +273,17 @@ impl Session {
                     if !input.is_empty() {
                         self.partial_since.get_or_insert(now);
                     }
-                    return;
+                    return false;
                 }
-                Err(error) => return self.refuse_bytes(&error),
+                Err(error) => {
+                    self.refuse_bytes(&error);
+                    return false;
+                }
             }
         }
         // What stands in the way is ours, so that the client's time begins when it is gone.
         self.last_packet_at = now;
+        self.wants_input()
     }
 
     /// Takes an event of the broker.
@@ -360,7 +366,7 @@ impl Session {
             Packet::Disconnect(disconnect) => self.handle_disconnect(&disconnect),
             Packet::Auth(_) => self.fail(
                 ReasonCode::ProtocolError,
-                "AUTH, and CONNECT named no authentication method [MQTT-4.12.0-6]",
+                "AUTH, and CONNECT named no authentication method [MQTT-4.12.0-7]",
             ),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 self.fail(ReasonCode::ProtocolError, "a packet that a server sends");

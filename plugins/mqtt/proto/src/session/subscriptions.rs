@@ -126,7 +126,7 @@ impl Subscriptions {
     }
 
     fn next_id(&mut self) -> u64 {
-        self.last_id = self.last_id.max(SESSION_CONSUMER) + 1;
+        self.last_id = self.last_id.max(SESSION_CONSUMER).saturating_add(1);
         self.last_id
     }
 
