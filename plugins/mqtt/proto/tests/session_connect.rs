@@ -5,10 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{
-    broker::{Net, client},
-    bytes_of,
-};
+use common::{broker::client, bytes_of, net::Net};
 use kuzzle_mqtt_proto::{
     codec::{
         ConnAck, Connect, Disconnect, Packet, Properties, Property, QoS, ReasonCode, Subscribe,

@@ -7,7 +7,7 @@ mod common;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use common::broker::{Net, client};
+use common::{broker::client, net::Net};
 use kuzzle_mqtt_proto::{
     codec::{
         Ack, Connect, Decoder, Disconnect, Limits, Packet, Properties, Property, Publish, QoS, ReasonCode,

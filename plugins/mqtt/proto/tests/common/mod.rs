@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 pub mod broker;
+pub mod net;
+pub mod packets;
 
 use bytes::{Bytes, BytesMut};
 use kuzzle_mqtt_proto::{
