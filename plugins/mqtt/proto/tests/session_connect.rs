@@ -5,13 +5,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::{broker::client, bytes_of, net::Net};
+use common::{broker::client, bytes_of, decode_all, encode, net::Net};
 use kuzzle_mqtt_proto::{
     codec::{
         ConnAck, Connect, Disconnect, Packet, Properties, Property, QoS, ReasonCode, Subscribe,
         SubscribeFilter, SubscriptionOptions, Version, Will,
     },
-    session::{Config, End},
+    session::{Action, Config, Credentials, End, Event, Session},
 };
 
 fn net() -> Net {
@@ -446,4 +446,64 @@ fn time_may_start_anywhere() {
     assert!(!net.connections[at].closed);
     net.wait(1);
     assert!(net.connections[at].closed);
+}
+
+#[test]
+fn a_broker_that_does_not_answer_connect_is_unavailable() {
+    for (version, code) in [(Version::V311, 3), (Version::V5, 0x88)] {
+        let mut session = Session::new(Config::default().into(), 1, Duration::ZERO);
+        let mut input = encode(&Packet::Connect(Box::new(client(version, "a"))), version);
+        session.handle_input(&mut input, Duration::ZERO);
+        assert_eq!(session.deadline(), Some(Duration::from_secs(10)));
+        session.handle_timeout(Duration::from_secs(10));
+        assert_eq!(connack(&decode_all(session.output(), version)).code, code);
+    }
+}
+
+#[test]
+fn refusals_of_the_broker_are_told() {
+    for (at_attach, code, old, new) in [
+        (false, 429, 3, 0x97),
+        (false, 503, 3, 0x88),
+        (true, 403, 5, 0x87),
+        (true, 506, 3, 0x97),
+        (true, 541, 3, 0x80),
+    ] {
+        for (version, expected) in [(Version::V311, old), (Version::V5, new)] {
+            let mut session = Session::new(Config::default().into(), 1, Duration::ZERO);
+            let mut input = encode(&Packet::Connect(Box::new(client(version, "a"))), version);
+            session.handle_input(&mut input, Duration::ZERO);
+            let status = if at_attach { 200 } else { code };
+            session.handle_event(Event::Authenticated { status }, Duration::ZERO);
+            session.handle_event(Event::Entered { code: 200 }, Duration::ZERO);
+            session.handle_event(Event::Answer { op: 1, code, existed: false, text: "no" }, Duration::ZERO);
+            assert_eq!(connack(&decode_all(session.output(), version)).code, expected, "{code}");
+            assert!(matches!(session.end(), Some(End::Refused { .. })));
+        }
+    }
+}
+
+#[test]
+fn a_link_that_the_broker_closes_is_told_why() {
+    for (code, reason) in [(320, ReasonCode::ServerShuttingDown), (506, ReasonCode::QuotaExceeded)] {
+        let mut net = net();
+        let at = net.connected(client(Version::V5, "a"));
+        let event = Event::Closed { code, taken_over: false };
+        net.connections[at].session.handle_event(event, Duration::ZERO);
+        net.run();
+        assert_eq!(reason_of_goodbye(&net.receive(at)), Some(reason));
+    }
+}
+
+#[test]
+fn credentials_show_no_password() {
+    let mut session = Session::new(Config::default().into(), 1, Duration::ZERO);
+    let connect = login(Version::V311, Some("/:guest"), Some("secret word"));
+    assert!(!format!("{connect:?}").contains("secret"));
+    let mut input = encode(&Packet::Connect(Box::new(connect)), Version::V311);
+    session.handle_input(&mut input, Duration::ZERO);
+    let action = session.poll_action().unwrap();
+    let Action::Authenticate(Credentials::Plain { user, password }) = &action else { panic!("{action:?}") };
+    assert_eq!((&**user, &password[..]), ("guest", &b"secret word"[..]));
+    assert!(!format!("{action:?} {session:?}").contains("secret"));
 }

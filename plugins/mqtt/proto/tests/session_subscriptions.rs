@@ -246,3 +246,48 @@ fn limits_on_subscriptions_are_told() {
     let answers = net.exchange(at, subscribe_with(&filters, Vec::new()));
     assert_eq!(codes(&answers), [0, 0, 0x97, 0]);
 }
+
+#[test]
+fn a_shared_queue_that_was_deleted_is_made_again() {
+    let mut net = net();
+    let at = net.connected(lasting(Version::V311, "a"));
+    subscribe(&mut net, at, "$share/g/t", QoS::AtLeastOnce);
+    net.broker.delete_queue("mqtt-share-g/t");
+    net.run();
+    net.broker.publish("t", &[], b"x");
+    net.run();
+    assert_eq!(&one(&net.receive(at)).payload[..], b"x");
+}
+
+#[test]
+fn a_session_cannot_go_on_without_its_queue() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    net.broker.delete_queue("mqtt-subscription-aqos1");
+    net.run();
+    assert_eq!(goodbye(&net.receive(at)), Some(ReasonCode::AdministrativeAction));
+    assert!(net.connections[at].closed);
+}
+
+#[test]
+fn a_shared_subscription_may_change_its_qos() {
+    let mut net = net();
+    let at = net.connected(client(Version::V5, "a"));
+    subscribe(&mut net, at, "$share/g/t", QoS::AtMostOnce);
+    subscribe(&mut net, at, "$share/g/t", QoS::AtLeastOnce);
+    net.broker.publish("t", &[], b"x");
+    net.run();
+    assert_eq!(one(&net.receive(at)).qos, QoS::AtLeastOnce);
+}
+
+#[test]
+fn a_refused_shared_subscription_is_not_there() {
+    let mut net = net();
+    net.broker.refused.insert("t".to_owned(), 403);
+    let at = net.connected(lasting(Version::V5, "a"));
+    let answers = net.exchange(at, subscribe_with(&[("$share/g/t", options(QoS::AtLeastOnce))], Vec::new()));
+    assert_eq!(codes(&answers), [0x87]);
+    let filters = vec!["$share/g/t".into()];
+    let leave = Unsubscribe { packet_id: 2, filters, properties: Properties::NONE };
+    assert_eq!(codes(&net.exchange(at, Packet::Unsubscribe(leave))), [0x11]);
+}

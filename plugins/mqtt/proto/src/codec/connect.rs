@@ -1,5 +1,7 @@
 //! CONNECT and CONNACK (sections 3.1 and 3.2).
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
@@ -8,8 +10,8 @@ use super::{
     reader::Reader,
 };
 
-/// The first packet of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The first packet of a client. What is shown of it has no password in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
     /// The version that the client speaks.
     pub version: Version,
@@ -53,6 +55,21 @@ pub struct ConnAck {
     pub code: u8,
     /// Properties of 5.0.
     pub properties: Properties,
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive_secs", &self.keep_alive_secs)
+            .field("client_id", &self.client_id)
+            .field("will", &self.will)
+            .field("username", &self.username)
+            .field("has_password", &self.password.is_some())
+            .field("properties", &self.properties)
+            .finish()
+    }
 }
 
 impl Connect {

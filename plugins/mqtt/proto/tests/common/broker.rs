@@ -90,6 +90,7 @@ pub enum Outgoing {
     Returned(u64),
     Authenticated(u16),
     Entered(u16),
+    Cancelled(u64),
     Closed(bool),
 }
 
@@ -493,6 +494,19 @@ impl Broker {
         self.retain(&message);
         if !self.route(message, session) && mandatory {
             self.tell(at, Outgoing::Returned(sequence));
+        }
+    }
+
+    /// An operator deletes a queue.
+    pub fn delete_queue(&mut self, name: &str) {
+        self.queues.remove(name).unwrap();
+        for link in self.links.values_mut() {
+            let gone: Vec<u64> =
+                link.consumers.iter().filter(|(_, c)| c.queue == name).map(|(id, _)| *id).collect();
+            for id in gone {
+                link.consumers.remove(&id);
+                link.outbox.push_back(Outgoing::Cancelled(id));
+            }
         }
     }
 

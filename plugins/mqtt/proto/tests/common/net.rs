@@ -191,6 +191,7 @@ fn hand_over(session: &mut Session, event: &Outgoing, now: Duration, expires_in:
         Outgoing::Returned(sequence) => Event::Returned { sequence: *sequence },
         Outgoing::Authenticated(status) => Event::Authenticated { status: *status },
         Outgoing::Entered(code) => Event::Entered { code: *code },
+        Outgoing::Cancelled(consumer) => Event::Cancelled { consumer: *consumer },
         Outgoing::Closed(taken_over) => Event::Closed { code: 320, taken_over: *taken_over },
     };
     session.handle_event(event, now);
