@@ -532,3 +532,19 @@ fn many_deliveries_leave_in_one_buffer() {
         assert_eq!(one(&packets).payload.len(), size);
     }
 }
+
+#[test]
+fn a_client_that_never_reads_ends_with_its_keep_alive() {
+    let mut net = Net::new(Config { output_high_water_bytes: 100, ..Config::default() });
+    let at = net.connected(Connect { keep_alive_secs: 10, ..client(Version::V311, "a") });
+    for _ in 0..1000 {
+        net.send(at, &Packet::PingReq);
+    }
+    net.run();
+    net.wait(14);
+    assert!(!net.connections[at].closed);
+    net.wait(1);
+    assert!(net.connections[at].closed);
+    let end = net.connections[at].session.end();
+    assert!(matches!(end, Some(End::Closed { reason: ReasonCode::QuotaExceeded, .. })), "{end:?}");
+}

@@ -281,8 +281,10 @@ impl Session {
                 }
             }
         }
-        // What stands in the way is ours, so that the client's time begins when it is gone.
-        self.last_packet_at = now;
+        if !self.output_is_full() {
+            // What stands in the way is ours, so that the client's time begins when it is gone.
+            self.last_packet_at = now;
+        }
         self.wants_input()
     }
 
@@ -330,6 +332,9 @@ impl Session {
             }
             Phase::Connecting | Phase::Resuming => {
                 self.fail(ReasonCode::ServerUnavailable, "the broker did not answer CONNECT in time");
+            }
+            _ if self.output_is_full() => {
+                self.fail(ReasonCode::QuotaExceeded, "the client does not read what it is sent");
             }
             _ => self.fail(
                 ReasonCode::KeepAliveTimeout,
