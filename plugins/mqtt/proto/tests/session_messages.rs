@@ -7,10 +7,10 @@ mod common;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use common::{broker::client, decode_all, net::Net, packets::*};
+use common::{broker::client, decode_all, encode, net::Net, packets::*};
 use kuzzle_mqtt_proto::{
     codec::{Ack, Connect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version},
-    session::{Action, Config, End, Event, Session},
+    session::{Action, Config, Delivery, End, Event, Outcome, Session, Settlement},
 };
 
 #[test]
@@ -547,4 +547,88 @@ fn a_client_that_never_reads_ends_with_its_keep_alive() {
     assert!(net.connections[at].closed);
     let end = net.connections[at].session.end();
     assert!(matches!(end, Some(End::Closed { reason: ReasonCode::QuotaExceeded, .. })), "{end:?}");
+}
+
+#[test]
+fn a_session_that_ends_with_this_connection_still_knows_what_came_over_the_one_before() {
+    let mut net = net();
+    let at = net.connected(lasting(Version::V5, "a"));
+    net.exchange(at, Packet::Publish(message("a", QoS::ExactlyOnce, 5, "x")));
+    net.lose(at);
+    let at = net.connected(Connect { clean_start: false, ..client(Version::V5, "a") });
+    let again = Publish { dup: true, ..message("a", QoS::ExactlyOnce, 5, "x") };
+    assert_eq!(net.exchange(at, Packet::Publish(again)), [Packet::PubRec(ack(5))]);
+    assert_eq!(net.broker.routed.len(), 1);
+    assert_eq!(net.exchange(at, Packet::PubRel(ack(5))), [Packet::PubComp(ack(5))]);
+    assert!(net.broker.sessions["a"].remembered.is_empty());
+}
+
+/// A session of a client that stays, with nothing to do.
+fn lasting_session() -> Session {
+    let mut session = Session::new(Config::default().into(), 1, Duration::ZERO);
+    let mut input = encode(&Packet::Connect(Box::new(lasting(Version::V5, "a"))), Version::V5);
+    session.handle_input(&mut input, Duration::ZERO);
+    session.handle_event(Event::Authenticated { status: 200 }, Duration::ZERO);
+    session.handle_event(Event::Entered { code: 200 }, Duration::ZERO);
+    for op in [1, 2] {
+        session.handle_event(Event::Answer { op, code: 200, existed: false, text: "q" }, Duration::ZERO);
+    }
+    while session.poll_action().is_some() {}
+    session.output().clear();
+    session
+}
+
+#[test]
+fn mqtt_4_3_3_11_pubcomp_waits_for_the_broker_to_forget() {
+    for (code, answered) in [(200, true), (541, false)] {
+        let mut session = lasting_session();
+        let mut input = encode(&Packet::Publish(message("a", QoS::ExactlyOnce, 5, "x")), Version::V5);
+        session.handle_input(&mut input, Duration::ZERO);
+        let Some(Action::Publish(batch)) = session.poll_action() else { panic!("no publish") };
+        assert_eq!(batch.messages[0].dedupe, 5);
+        session.handle_event(Event::Confirmed { up_to: 1 }, Duration::ZERO);
+        session.output().clear();
+        input.extend_from_slice(&encode(&Packet::PubRel(ack(5)), Version::V5));
+        session.handle_input(&mut input, Duration::ZERO);
+        assert_eq!(session.poll_action(), Some(Action::Forget { op: 3, keys: vec![5] }));
+        assert!(session.output().is_empty());
+        session.handle_event(Event::Answer { op: 3, code, existed: true, text: "" }, Duration::ZERO);
+        let answers = decode_all(session.output(), Version::V5);
+        assert_eq!(answers == [Packet::PubComp(ack(5))], answered);
+        assert_eq!(session.end().is_none(), answered);
+    }
+}
+
+#[test]
+fn mqtt_4_3_3_4_pubrel_waits_for_the_broker_to_remember() {
+    let mut session = lasting_session();
+    let properties = expected_properties(2);
+    let delivery = Delivery {
+        delivery: 1,
+        consumer: 1,
+        tag: 9,
+        redelivered: true,
+        retained: false,
+        received: false,
+        settled: false,
+        binding: 4,
+        more_bindings: &[],
+        routing_key: "t",
+        properties: &properties,
+        body: b"x",
+        published_retained: false,
+        expires_in: None,
+    };
+    session.handle_event(Event::Delivery(delivery), Duration::ZERO);
+    // Begun with a subscription that is gone: completed, with its identifier and QoS.
+    let got = one(&decode_all(session.output(), Version::V5));
+    assert_eq!((got.packet_id, got.qos, got.dup), (9, QoS::ExactlyOnce, true));
+    session.output().clear();
+    let mut input = encode(&Packet::PubRec(ack(9)), Version::V5);
+    session.handle_input(&mut input, Duration::ZERO);
+    let settlements = vec![Settlement { delivery: 1, outcome: Outcome::Received }];
+    assert_eq!(session.poll_action(), Some(Action::Settle { op: 3, settlements }));
+    assert!(session.output().is_empty());
+    session.handle_event(Event::Answer { op: 3, code: 200, existed: false, text: "" }, Duration::ZERO);
+    assert_eq!(decode_all(session.output(), Version::V5), [Packet::PubRel(ack(9))]);
 }

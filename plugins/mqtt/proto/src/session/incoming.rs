@@ -130,8 +130,7 @@ impl Session {
                 reason: ReasonCode::Success,
             });
         }
-        // Without a session that outlives the connection, the identifiers known here are all there are.
-        let dedupe = if exactly_once && self.expiry_secs > 0 { publish.packet_id } else { 0 };
+        let dedupe = if exactly_once && self.outlives_connection() { publish.packet_id } else { 0 };
         self.push_publish(
             sequence,
             session::Publish {
@@ -292,12 +291,13 @@ impl Session {
 
     pub(super) fn handle_pubrel(&mut self, ack: &Ack) {
         let packet_id = ack.packet_id;
+        let remembered = self.outlives_connection();
         match self.incoming.exactly_once.get_mut(&packet_id) {
             Some(ExactlyOnce::Releasing) => {}
             Some(ExactlyOnce::Publishing) => {
                 self.fail(ReasonCode::ProtocolError, "a PUBREL before the PUBREC [MQTT-4.3.3-4]");
             }
-            Some(state) if self.expiry_secs > 0 => {
+            Some(state) if remembered => {
                 *state = ExactlyOnce::Releasing;
                 self.push_forget(packet_id);
             }
@@ -314,6 +314,11 @@ impl Session {
                 self.send_ack(PacketType::PubComp, packet_id, ReasonCode::PacketIdentifierNotFound);
             }
         }
+    }
+
+    /// Whether the broker has to remember packet identifiers: else those known here are all there are.
+    fn outlives_connection(&self) -> bool {
+        self.expiry_secs > 0 || self.resumed
     }
 
     fn push_forget(&mut self, packet_id: u16) {

@@ -403,11 +403,14 @@ impl Session {
     fn answered(&mut self, op: u64, code: u16, existed: bool, text: &str) {
         match self.ops.remove(&op) {
             Some(Op::Attach) => self.attached(code, existed, text),
-            Some(Op::Consume) if code == OK => self.phase = Phase::Connected,
-            Some(Op::Consume) => self.fail(reason_of(code), text),
+            Some(Op::Filter(pending)) => self.filter_answered(pending, code),
+            // Going on could publish or deliver a message of QoS 2 twice; a new connection sorts it out.
+            Some(Op::Consume | Op::Forget(_) | Op::Received(_)) if code != OK => {
+                self.fail(reason_of(code), text)
+            }
+            Some(Op::Consume) => self.phase = Phase::Connected,
             Some(Op::Forget(keys)) => self.forgotten(&keys),
             Some(Op::Received(packet_ids)) => self.release(&packet_ids),
-            Some(Op::Filter(pending)) => self.filter_answered(pending, code, existed),
             None => {}
         }
     }

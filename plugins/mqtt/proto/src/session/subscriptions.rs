@@ -336,7 +336,7 @@ impl Session {
         op
     }
 
-    pub(super) fn filter_answered(&mut self, filter: PendingFilter, code: u16, _existed: bool) {
+    pub(super) fn filter_answered(&mut self, filter: PendingFilter, code: u16) {
         let refusal = self.refusal(reason_of(code));
         let Some(pending) = self.subscriptions.pending.get_mut(&filter.pending) else { return };
         pending.missing -= 1;
