@@ -220,6 +220,7 @@ fn a_shared_subscription_is_found_again_and_left() {
     assert_eq!(net.receive(at), []);
     net.lose(at);
     let at = net.connected(lasting(Version::V311, "a"));
+    net.broker.publish("t", &[], b"for nobody");
     assert_eq!(net.exchange(at, Packet::PingReq), [Packet::PingResp]);
 }
 
@@ -290,4 +291,19 @@ fn a_refused_shared_subscription_is_not_there() {
     let filters = vec!["$share/g/t".into()];
     let leave = Unsubscribe { packet_id: 2, filters, properties: Properties::NONE };
     assert_eq!(codes(&net.exchange(at, Packet::Unsubscribe(leave))), [0x11]);
+}
+
+#[test]
+fn a_subscription_of_qos_0_keeps_nothing_for_an_offline_session() {
+    let mut net = net();
+    let at = net.connected(lasting(Version::V311, "a"));
+    subscribe(&mut net, at, "t", QoS::AtMostOnce);
+    net.lose(at);
+    net.broker.publish("t", &[], b"missed");
+    let at = net.connected(lasting(Version::V311, "a"));
+    net.broker.publish("t", &[], b"live");
+    net.run();
+    let got = one(&net.receive(at));
+    assert_eq!((&got.payload[..], got.qos), (&b"live"[..], QoS::AtMostOnce));
+    assert_eq!(net.broker.unsettled("a"), 0);
 }
