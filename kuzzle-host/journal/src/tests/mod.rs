@@ -11,8 +11,10 @@ fn options() -> JournalOptions {
     JournalOptions { segment_bytes: 16 << 10, lazy_for: Duration::from_millis(1), free_segments: 1 }
 }
 
+type Records = Vec<(u64, Vec<u8>)>;
+
 /// Opens a journal and gives what it holds.
-fn open(disk: &SimulatedDisk) -> Result<(Journal, Vec<(u64, Vec<u8>)>), JournalError> {
+fn open(disk: &SimulatedDisk) -> Result<(Journal, Records), JournalError> {
     let mut records = Vec::new();
     let journal = Journal::open(Arc::new(disk.clone()), options(), |position, payload| {
         records.push((position, payload.to_vec()));
