@@ -181,7 +181,7 @@ impl Core {
     /// Ends a connection; `reason` is told to its client.
     pub(crate) fn close_connection(&self, connection: &Arc<ConnectionCore>, reason: Option<Error>) {
         let mut fx = Effects::default();
-        match reason {
+        match reason.clone() {
             Some(error) => {
                 connection.tell(LinkEvent::Closed { error: Box::new(error), taken_over: false }, &mut fx);
             }
@@ -189,7 +189,7 @@ impl Core {
         }
         let links: Vec<_> = connection.links.lock().drain(..).collect();
         for link in links {
-            self.close_link(&link, None, &mut fx);
+            self.close_link(&link, reason.clone().map(|error| (error, false)), &mut fx);
         }
         let exclusive: Vec<_> = connection.exclusive.lock().drain(..).collect();
         for name in exclusive {

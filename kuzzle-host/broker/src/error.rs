@@ -20,6 +20,8 @@ pub enum Code {
     ResourceLocked,
     /// 406: arguments differ from those of the first declaration, or are invalid; an unknown delivery.
     PreconditionFailed,
+    /// 501: properties that are not encoded as AMQP 0-9-1 has it.
+    FrameError,
     /// 503: an unknown kind of exchange.
     CommandInvalid,
     /// 506: a limit of the broker is reached: a queue that refuses more, memory, the disk.
@@ -40,6 +42,7 @@ impl Code {
             Code::NotFound => 404,
             Code::ResourceLocked => 405,
             Code::PreconditionFailed => 406,
+            Code::FrameError => 501,
             Code::CommandInvalid => 503,
             Code::ResourceError => 506,
             Code::NotAllowed => 530,
@@ -56,6 +59,7 @@ impl Code {
             Code::NotFound => "NOT_FOUND",
             Code::ResourceLocked => "RESOURCE_LOCKED",
             Code::PreconditionFailed => "PRECONDITION_FAILED",
+            Code::FrameError => "FRAME_ERROR",
             Code::CommandInvalid => "COMMAND_INVALID",
             Code::ResourceError => "RESOURCE_ERROR",
             Code::NotAllowed => "NOT_ALLOWED",

@@ -202,7 +202,7 @@ pub(crate) enum Offered {
 /// A consumer whose queue has to try again.
 pub(crate) type Resumed = SmallVec<[(Arc<Queue>, u32); 4]>;
 
-/// What [`LinkCore::take`] gives besides events.
+/// How much was taken out of an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
     /// Events appended.

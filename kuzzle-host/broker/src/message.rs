@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::properties::Properties;
 use crate::store::Stored;
 use crate::table::{self, Value};
@@ -126,7 +126,7 @@ impl Facts {
     /// Reads the facts and refuses what no publisher may send.
     pub(crate) fn read(properties: &[u8], user: Option<&str>) -> Result<Self, Error> {
         let Ok(read) = Properties::parse(properties) else {
-            return Err(Error::precondition("invalid message: the properties are malformed"));
+            return Err(Error::new(Code::FrameError, "the properties are malformed"));
         };
         if let (Some(claimed), Some(user)) = (read.user_id, user)
             && claimed != user.as_bytes()

@@ -73,7 +73,7 @@ pub struct Publish<'a> {
 /// How much of a batch was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// So many from the front; the others are to be published again after [`LinkEvent::Unblocked`].
+    /// So many from the front: all, or none when the link is closed or was stopped by a refusal.
     pub taken: usize,
     /// Whether to stop reading from the client until the connection's [`LinkEvent::Unblocked`].
     pub throttled: bool,
@@ -116,6 +116,9 @@ impl Core {
         batch: &[Publish<'_>],
         fx: &mut Effects,
     ) -> Accepted {
+        if link.stopped.load(Ordering::Acquire) {
+            return Accepted { taken: 0, throttled: false };
+        }
         let now = self.now();
         let mut publisher = link.publisher.lock();
         let confirms = link.confirms.load(Ordering::Relaxed);

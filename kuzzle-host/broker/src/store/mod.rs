@@ -122,6 +122,11 @@ impl Store {
     /// Begins to write; `synced` is called after each sync.
     pub(crate) fn start(&self, synced: Box<dyn Fn() + Send>) {
         self.journal.start(synced);
+        // Deliveries leave no trace in the journal, so this has to be there before the first.
+        self.append(&Writer::new(kind::OPENED), true);
+        if let Err(reason) = self.journal.flush() {
+            tracing::warn!(reason, "the broker opens, though its journal cannot be written");
+        }
     }
 
     pub(crate) fn gate(&self) -> RwLockReadGuard<'_, ()> {

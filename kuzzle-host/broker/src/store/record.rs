@@ -33,6 +33,8 @@ pub(super) mod kind {
     pub(crate) const FORGOTTEN: u8 = 21;
     /// A message once more, without entries: it has moved here.
     pub(crate) const MOVED: u8 = 22;
+    /// Clients may come from here on: what follows on a clean stop is not clean any more.
+    pub(crate) const OPENED: u8 = 23;
 }
 
 /// Writes the fields of a record.

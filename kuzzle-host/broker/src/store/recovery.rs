@@ -116,6 +116,7 @@ impl Recovered {
                 self.complete = true;
                 Some(())
             }
+            kind::OPENED => Some(()),
             kind::VHOST => self.vhost(&mut reader),
             kind::EXCHANGE => self.exchange(&mut reader),
             kind::EXCHANGE_GONE => self.exchange_gone(&mut reader),

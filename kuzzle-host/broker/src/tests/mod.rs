@@ -3,6 +3,8 @@
 mod consumers;
 mod declarations;
 mod durability;
+mod exactly_once;
+mod model;
 mod publishing;
 mod queues;
 mod routing;
