@@ -65,7 +65,13 @@ fn connect(disk: &SimulatedDisk) -> (Fixture, Client, Client) {
 
 impl World {
     /// The publisher begins as many handshakes as it may and goes on with the others.
-    fn publish(&mut self, client: &Client, total: u64, seqs: &mut BTreeMap<u64, u32>, ops: &mut BTreeMap<u64, u32>) {
+    fn publish(
+        &mut self,
+        client: &Client,
+        total: u64,
+        seqs: &mut BTreeMap<u64, u32>,
+        ops: &mut BTreeMap<u64, u32>,
+    ) {
         while self.open.len() < 5 && self.published < total {
             self.published += 1;
             // Packet ids come again soon.
@@ -77,7 +83,8 @@ impl World {
             match phase {
                 Phase::Publish if !seqs.values().any(|other| other == id) => {
                     let body = n.to_string();
-                    let publish = Publish { properties: &mode, dedupe: *id, ..message("amq.topic", "t", &body) };
+                    let publish =
+                        Publish { properties: &mode, dedupe: *id, ..message("amq.topic", "t", &body) };
                     seqs.insert(client.send(publish), *id);
                 }
                 Phase::Release if !ops.values().any(|other| other == id) => {
@@ -137,7 +144,9 @@ impl World {
                     // PUBREL and PUBCOMP.
                     if let Some((delivery, tag)) = receiving.waiting.remove(&answer.op) {
                         self.stored.remove(&tag);
-                        client.link.settle(0, &[Settle { delivery, multiple: false, outcome: Outcome::Done }]);
+                        client
+                            .link
+                            .settle(0, &[Settle { delivery, multiple: false, outcome: Outcome::Done }]);
                     }
                 }
                 other => panic!("unexpected {other:?}"),

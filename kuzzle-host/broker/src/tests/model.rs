@@ -12,11 +12,22 @@ const QUEUES: [&str; 3] = ["q0", "q1", "q2"];
 #[derive(Debug, Clone)]
 enum Op {
     /// To one queue, or with 3 to all of them.
-    Publish { to: usize, size: usize },
+    Publish {
+        to: usize,
+        size: usize,
+    },
     /// Publishes two and settles what is unsettled of a queue, as one.
-    Commit { from: usize, to: usize },
-    Get { queue: usize },
-    Settle { which: prop::sample::Index, outcome: Outcome },
+    Commit {
+        from: usize,
+        to: usize,
+    },
+    Get {
+        queue: usize,
+    },
+    Settle {
+        which: prop::sample::Index,
+        outcome: Outcome,
+    },
     Recover,
     /// Waits for all confirmations.
     Confirm,
