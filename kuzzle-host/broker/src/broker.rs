@@ -360,10 +360,19 @@ impl Core {
     }
 
     fn tell_synced(&self, fx: &mut Effects) {
-        let waiting = std::mem::take(&mut *self.waiting_for_sync.lock());
-        let synced = self.synced();
-        let mut more: Vec<_> = waiting.into_iter().filter(|link| link.synced(synced, fx)).collect();
-        self.waiting_for_sync.lock().append(&mut more);
+        loop {
+            let waiting = std::mem::take(&mut *self.waiting_for_sync.lock());
+            let synced = self.synced();
+            let mut more: Vec<_> = waiting.into_iter().filter(|link| link.synced(synced, fx)).collect();
+            if more.is_empty() {
+                return;
+            }
+            self.waiting_for_sync.lock().append(&mut more);
+            // A sync that came meanwhile has not seen them.
+            if self.synced() == synced {
+                return;
+            }
+        }
     }
 
     /// The journal was synced: called from its own thread.
@@ -425,7 +434,8 @@ impl Core {
         for weak in throttled {
             let Some(connection) = weak.upgrade() else { continue };
             self.relieve(&connection, fx);
-            if connection.throttled.load(Ordering::Acquire) {
+            let is_held = connection.throttled.load(Ordering::Acquire);
+            if is_held && !still.iter().any(|other| Weak::ptr_eq(other, &weak)) {
                 still.push(weak);
             }
         }
