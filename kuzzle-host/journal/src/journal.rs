@@ -439,7 +439,11 @@ impl Journal {
         if self.synced() >= target {
             return Ok(());
         }
-        self.shared.pending.lock().urgent = true;
+        {
+            let mut pending = self.shared.pending.lock();
+            // What is in flight comes by itself, and an empty batch must not look as if the thread knew of it.
+            pending.urgent |= !pending.buffer.is_empty();
+        }
         self.shared.work.notify_one();
         while self.synced() < target {
             if let Some(reason) = self.failure() {

@@ -35,7 +35,8 @@ struct Receiving {
     waiting: BTreeMap<u64, (u64, u16)>,
 }
 
-fn connect(disk: &SimulatedDisk) -> (Fixture, Client, Client) {
+fn connect(disk: &SimulatedDisk, sync_takes: Duration) -> (Fixture, [Client; 3]) {
+    disk.set_sync_takes(sync_takes);
     let options = Options { segment_bytes: 8 << 10, disk_free_min_bytes: 0, ..Options::default() };
     let fixture = Fixture::on(disk, options);
     let publisher = fixture.client();
@@ -60,7 +61,9 @@ fn connect(disk: &SimulatedDisk) -> (Fixture, Client, Client) {
             ..Consume::default()
         },
     );
-    (fixture, publisher, receiver)
+    let noise = fixture.client();
+    noise.queue_with(QueueDeclare { name: "noise", durable: true, ..QueueDeclare::default() });
+    (fixture, [publisher, receiver, noise])
 }
 
 impl World {
@@ -155,11 +158,11 @@ impl World {
     }
 }
 
-fn run(seed: u64, total: u64, crashes: u64, kept_percent: u64) {
+fn run(seed: u64, total: u64, crashes: u64, kept_percent: u64, sync_takes: Duration) {
     let mut random = Random::new(seed);
     let mut disk = SimulatedDisk::default();
     let mut world = World::default();
-    let (mut fixture, mut publisher, mut receiver) = connect(&disk);
+    let (mut fixture, [mut publisher, mut receiver, mut noise]) = connect(&disk, sync_takes);
     let (mut seqs, mut ops, mut receiving) = (BTreeMap::new(), BTreeMap::new(), Receiving::default());
     let mut crashes_left = crashes;
     let begin = Instant::now();
@@ -173,8 +176,13 @@ fn run(seed: u64, total: u64, crashes: u64, kept_percent: u64) {
                 crashes_left -= 1;
                 disk = disk.after_power_loss(random.below(u64::MAX), kept_percent);
                 (seqs, ops, receiving) = (BTreeMap::new(), BTreeMap::new(), Receiving::default());
-                drop((publisher, receiver, fixture));
-                (fixture, publisher, receiver) = connect(&disk);
+                drop((publisher, receiver, noise, fixture));
+                (fixture, [publisher, receiver, noise]) = connect(&disk, sync_takes);
+            }
+            _ if random.below(2) == 0 => {
+                // Others publish too, so that numbers of messages are not given out in the same order again.
+                let mode = Properties { delivery_mode: Some(2), ..Properties::default() }.encode();
+                noise.send(Publish { properties: &mode, ..message("", "noise", "x") });
             }
             _ => fixture.pass(1_000),
         }
@@ -192,7 +200,8 @@ proptest! {
         total in 1u64..60,
         crashes in 0u64..6,
         kept_percent in prop_oneof![Just(0u64), Just(50), Just(95)],
+        sync_takes in prop_oneof![Just(0u64), 0u64..2_000],
     ) {
-        run(seed, total, crashes, kept_percent);
+        run(seed, total, crashes, kept_percent, Duration::from_micros(sync_takes));
     }
 }

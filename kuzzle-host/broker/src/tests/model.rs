@@ -128,7 +128,8 @@ fn mode() -> bytes::Bytes {
     Properties { delivery_mode: Some(2), ..Properties::default() }.encode()
 }
 
-fn start(disk: &SimulatedDisk) -> (Fixture, Client) {
+fn start(disk: &SimulatedDisk, sync_takes: Duration) -> (Fixture, Client) {
+    disk.set_sync_takes(sync_takes);
     let fixture = Fixture::on(disk, options());
     let client = fixture.client();
     for queue in QUEUES {
@@ -181,10 +182,10 @@ fn adopt(model: &mut Model, fixture: &Fixture, clean: bool) {
     }
 }
 
-fn run(ops: &[Op], seed: u64, kept_percent: u64) {
+fn run(ops: &[Op], seed: u64, kept_percent: u64, sync_takes: Duration) {
     let mut random = Random::new(seed);
     let mut disk = SimulatedDisk::default();
-    let (mut fixture, mut client) = start(&disk);
+    let (mut fixture, mut client) = start(&disk, sync_takes);
     let mut model = Model::default();
     for op in ops {
         // Confirmations that came meanwhile.
@@ -313,7 +314,7 @@ fn run(ops: &[Op], seed: u64, kept_percent: u64) {
                 }
                 drop(client);
                 drop(fixture);
-                (fixture, client) = start(&disk);
+                (fixture, client) = start(&disk, sync_takes);
                 adopt(&mut model, &fixture, clean);
             }
         }
@@ -331,7 +332,8 @@ proptest! {
         ops in proptest::collection::vec(op(), 1..120),
         seed: u64,
         kept_percent in prop_oneof![Just(0u64), Just(50), Just(95)],
+        sync_takes in prop_oneof![Just(0u64), 0u64..1_000],
     ) {
-        run(&ops, seed, kept_percent);
+        run(&ops, seed, kept_percent, Duration::from_micros(sync_takes));
     }
 }

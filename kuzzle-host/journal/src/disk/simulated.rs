@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -23,6 +24,7 @@ struct State {
     syncs: u64,
     capacity: Option<u64>,
     failing: Option<Failing>,
+    sync_takes: Duration,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -92,6 +94,11 @@ impl SimulatedDisk {
     /// Makes operations fail from now on, or succeed again.
     pub fn set_failing(&self, failing: Failing) {
         self.0.lock().failing = Some(failing);
+    }
+
+    /// Makes syncs take their time from now on.
+    pub fn set_sync_takes(&self, time: Duration) {
+        self.0.lock().sync_takes = time;
     }
 
     /// Syncs that had something to sync.
@@ -248,6 +255,10 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let time = self.disk.0.lock().sync_takes;
+        if !time.is_zero() {
+            std::thread::sleep(time);
+        }
         let mut state = self.disk.0.lock();
         if let Err(error) = state.check(|failing| failing.syncs) {
             // The system takes the pages for written, though they are not.

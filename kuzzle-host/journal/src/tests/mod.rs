@@ -77,6 +77,20 @@ fn lazy_records_are_written_without_being_waited_for() {
     until("it is synced", || journal.synced() >= at.end);
 }
 
+#[test]
+fn what_is_appended_after_a_flush_is_written_too() {
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(&disk).unwrap();
+    disk.set_sync_takes(Duration::from_millis(30));
+    let first = journal.append(&[b"first"], true);
+    // The batch is cut off and on its way, so the flush finds nothing else to hurry.
+    until("it is being written", || disk.used_bytes() > 8192);
+    journal.flush().unwrap();
+    assert!(journal.synced() >= first.end);
+    let second = journal.append(&[b"second"], true);
+    until("it is synced", || journal.synced() >= second.end);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
