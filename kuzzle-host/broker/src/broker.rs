@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) dropped: AtomicU64,
     pub(crate) rates: Mutex<crate::list::Rates>,
     timers: Mutex<Timers>,
+    /// A deadline that the host has to be told of, earlier than it knows.
+    deadline_moved: AtomicU64,
     next_uid: AtomicU64,
     /// Numbers of queues and sessions, unique for the life of the data directory.
     next_id: AtomicU64,
@@ -170,6 +172,7 @@ impl Core {
             dropped: AtomicU64::new(0),
             rates: Mutex::default(),
             timers: Mutex::new(Timers { told: NEVER, ..Timers::default() }),
+            deadline_moved: AtomicU64::new(NEVER),
             next_uid: AtomicU64::new(1),
             next_id: AtomicU64::new(1),
             waiting_for_sync: Mutex::default(),
@@ -228,11 +231,17 @@ impl Core {
         for request in requests {
             self.host.request(request);
         }
+        if self.deadline_moved.load(Ordering::Relaxed) != NEVER {
+            let at = self.deadline_moved.swap(NEVER, Ordering::AcqRel);
+            if at != NEVER {
+                self.host.deadline(at);
+            }
+        }
     }
 
     fn follow(&self, mut fx: Effects, next: &mut Effects, requests: &mut Vec<Request>) {
         if !fx.settled.is_empty() {
-            self.write_settled(&mut fx);
+            self.write_settled(&mut fx, false);
         }
         if let Some(store) = &self.store {
             for (queue, order, tag) in fx.tags {
@@ -269,11 +278,11 @@ impl Core {
         }
     }
 
-    /// Writes settlements down; returns the position that makes them durable.
-    pub(crate) fn write_settled(&self, fx: &mut Effects) -> u64 {
+    /// Writes settlements down; with `wait` somebody waits for that. Returns the position that makes them durable.
+    pub(crate) fn write_settled(&self, fx: &mut Effects, wait: bool) -> u64 {
         let settled = std::mem::take(&mut fx.settled);
         match &self.store {
-            Some(store) => store.settled(&settled),
+            Some(store) => store.settled(&settled, wait),
             None => 0,
         }
     }
@@ -290,7 +299,7 @@ impl Core {
         }
         drop(timers);
         if earlier {
-            self.host.deadline(at);
+            self.deadline_moved.fetch_min(at, Ordering::AcqRel);
         }
     }
 
@@ -459,6 +468,7 @@ impl Core {
                 }
             };
             self.add_timer(deadline_ms, Timer::Call(Box::new(call)));
+            self.finish(Effects::default());
         }
     }
 

@@ -19,7 +19,8 @@ pub enum KeyClass {
     Ingress,
 }
 
-/// What the broker asks of its host. Called without any lock, from any thread; implementations return soon.
+/// What the broker asks of its host, from any thread; implementations return soon. Only [`Host::key_class`] is called
+/// while the broker holds a lock, so that one must not call the broker.
 pub trait Host: Send + Sync {
     /// A message with a key of class [`KeyClass::Ingress`]. The link counts as unanswered until the request is
     /// dropped.

@@ -43,7 +43,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 mod topic;
-mod unsettled;
 mod vhost;
 
 pub use arguments::Overflow;

@@ -10,13 +10,12 @@ use crate::direct_reply;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::events::Done;
-use crate::link::{LinkCore, NewConsumer};
+use crate::link::{LinkCore, NewConsumer, Unsettled};
 use crate::link_calls::Consume;
 use crate::names;
 use crate::publish::Publish;
 use crate::queue::{NewQueue, Outcome, Queue, QueueConsumer, QueueGot};
 use crate::table;
-use crate::unsettled::Unsettled;
 
 /// How deliveries are settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +157,7 @@ impl Core {
             self.resume(link, resumed, fx);
         }
         if wait && !fx.settled.is_empty() {
-            after = self.write_settled(fx);
+            after = self.write_settled(fx, true);
         }
         Ok(after)
     }
@@ -241,7 +240,7 @@ impl Core {
             after = self.carry_out(link, planned, now, fx)?.max(after);
         }
         after = after.max(self.settle(link, settles, true, fx)?);
-        if let Some(group) = group {
+        if let Some(group) = group.filter(|_| after > 0) {
             after = after.max(group.end());
         }
         drop(publisher);

@@ -237,13 +237,13 @@ impl Store {
     }
 
     /// Writes settlements, a record for each run of one queue.
-    pub(crate) fn settled(&self, settled: &[(u64, u64)]) -> u64 {
+    pub(crate) fn settled(&self, settled: &[(u64, u64)], wait: bool) -> u64 {
         let mut rest = settled;
         let mut end = 0;
         while let Some((queue, _)) = rest.first() {
             let run = rest.iter().take_while(|(other, _)| other == queue).count();
             let orders: SmallVec<[u64; 64]> = rest[..run].iter().map(|(_, order)| *order).collect();
-            end = self.append(&Writer::new(kind::SETTLED).u64(*queue).numbers(Some(&orders)), false);
+            end = self.append(&Writer::new(kind::SETTLED).u64(*queue).numbers(Some(&orders)), wait);
             rest = &rest[run..];
         }
         end

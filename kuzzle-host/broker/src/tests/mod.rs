@@ -9,6 +9,7 @@ mod publishing;
 mod queues;
 mod routing;
 mod sessions;
+mod threads;
 mod trouble;
 
 use std::sync::Arc;
@@ -270,6 +271,11 @@ impl Client {
     /// Starts a consumer whose answer may be held back.
     pub(crate) fn consume_with_no_answer(&self, queue: &str) {
         self.link.consume(self.next_op(), &Consume { consumer: 1, queue, ..Consume::default() });
+    }
+
+    pub(crate) fn consume_with_credit(&self, queue: &str, credit: Credit) {
+        let consume = Consume { consumer: 1, queue, credit, ..Consume::default() };
+        self.link.consume(0, &consume);
     }
 
     pub(crate) fn settle_all(&self) {
