@@ -1,0 +1,514 @@
+//! One connection: its task reads, acts, takes events, writes and keeps the time.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use kuzzle_amqp_proto::{
+    codec::table::Table,
+    session::{Action, Ending, LinkEvent, Publish, Received, Session, code},
+};
+use kuzzle_plugin_api::sdk::{
+    ApiError, Blob, Connection,
+    broker::{self, Budget, ConnectionEvents, Enter, Event, LINK_STOPS_AT_ERROR, LinkOptions, Refusal},
+    serde_json::json,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Sleep, sleep_until, timeout},
+};
+
+use crate::{
+    actions::{self, Links},
+    events, properties,
+    server::{Counts, Shared},
+};
+
+/// What is read in one call.
+const READ_BYTES: usize = 64 * 1024;
+/// Once so much waits to be written, it is, before more events are taken.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How often a connection goes round before others get their turn.
+const TURNS: usize = 16;
+/// How long a client has to take the last words, and to agree that the connection is closed when the server stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a client has to leave once all is said.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a client that is closed may still send, unread.
+const DISCARD_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// For a timer that waits for nothing.
+const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Serves a client until it ends.
+pub(crate) async fn serve(server: Shared, socket: Connection) -> io::Result<()> {
+    let mut client = Box::new(Client::new(server, socket));
+    let end = {
+        let lifecycle = client.socket.lifecycle();
+        let mut timer = pin!(sleep_until((client.server.instant(client.server.now()) + FAR_AWAY).into()));
+        let mut stopping = pin!(lifecycle.stopping());
+        poll_fn(|context| client.poll(context, timer.as_mut(), stopping.as_mut())).await?
+    };
+    client.count(&end);
+    let Client { socket, links, broker, .. } = *client;
+    // First the broker, so that what is unacknowledged goes to others at once.
+    drop(links);
+    drop(broker);
+    if !matches!(end, End::Left | End::Session(Ending::WriteTimeout | Ending::HeartbeatTimeout)) {
+        // Boxed: it is short, and each idle connection would carry its room.
+        Box::pin(leave(socket)).await;
+    }
+    end.into_result()
+}
+
+/// Closes a socket: with bytes unread, closing would take our last words back.
+async fn leave(mut socket: Connection) {
+    let _ = timeout(LEAVE_TIMEOUT, async {
+        socket.shutdown().await.ok()?;
+        let (mut discarded, mut scratch) = (0, [0; 2048]);
+        while discarded < DISCARD_MAX_BYTES {
+            match socket.read(&mut scratch).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => discarded += read,
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+enum End {
+    /// In one of the protocol's ways.
+    Session(Ending),
+    /// The client has closed its socket.
+    Left,
+}
+
+impl End {
+    fn into_result(self) -> io::Result<()> {
+        use io::ErrorKind::{InvalidData, TimedOut, UnexpectedEof};
+        let (kind, text) = match self {
+            End::Session(Ending::ClosedByClient | Ending::ClosedByServer(code::CONNECTION_FORCED)) => {
+                return Ok(());
+            }
+            End::Session(Ending::ClosedByServer(code)) => {
+                let name = code::name(code).unwrap_or("unknown");
+                let text = format!("the connection was closed with the code {code}, {name}");
+                return Err(io::Error::new(InvalidData, text));
+            }
+            End::Session(Ending::Protocol) => (InvalidData, "the client does not speak AMQP 0-9-1"),
+            End::Session(Ending::Refused) => {
+                (InvalidData, "the client was refused: its credentials, or its way to open a connection")
+            }
+            End::Session(Ending::UnknownClass) => {
+                (InvalidData, "the client sent a method of a class that does not exist")
+            }
+            End::Session(Ending::HandshakeTimeout) => (TimedOut, "the client did not open its connection"),
+            End::Session(Ending::HeartbeatTimeout) => (TimedOut, "nothing came for three heartbeats"),
+            End::Session(Ending::WriteTimeout) => (TimedOut, "the client did not read"),
+            End::Left => (UnexpectedEof, "the client left without closing its connection"),
+        };
+        Err(io::Error::new(kind, text))
+    }
+}
+
+/// Something that the broker was asked has come to its end.
+enum Completed {
+    /// Who the client is.
+    Authenticated(Result<String, Refusal>),
+    /// Whether it may enter its virtual host.
+    Entered(Result<(), Refusal>),
+    /// What was published on a link is answered, or the time for it is over.
+    Quiesced(u64),
+}
+
+type Completion = Pin<Box<dyn Future<Output = Completed> + Send>>;
+
+/// One more in one of the numbers that operators see, as long as it lives.
+struct Counted {
+    server: Shared,
+    number: fn(&Counts) -> &AtomicU64,
+}
+
+impl Counted {
+    fn new(server: &Shared, number: fn(&Counts) -> &AtomicU64) -> Counted {
+        number(&server.counts).fetch_add(1, Relaxed);
+        Counted { server: server.clone(), number }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.number)(&self.server.counts).fetch_sub(1, Relaxed);
+    }
+}
+
+/// A client on its socket.
+struct Client {
+    server: Shared,
+    socket: Connection,
+    session: Session,
+    /// What was read and is not a whole frame yet, or has to wait.
+    input: BytesMut,
+    /// Whether the input is to be handed over again before more is read.
+    interrupted: bool,
+    /// Whether the socket may hold bytes that it has not sent yet.
+    unflushed: bool,
+    links: Links<Counted>,
+    /// There once the client says who it is.
+    broker: Option<broker::Connection>,
+    completions: FuturesUnordered<Completion>,
+    throttled: Option<Counted>,
+    stopping: bool,
+    ending: Option<Ending>,
+    /// When the client is left, whatever still waits for it.
+    leave_at: Option<Duration>,
+}
+
+impl Client {
+    fn new(server: Shared, socket: Connection) -> Client {
+        Client {
+            session: server.session(),
+            server,
+            socket,
+            input: BytesMut::new(),
+            interrupted: false,
+            unflushed: false,
+            links: Links::new(),
+            broker: None,
+            completions: FuturesUnordered::new(),
+            throttled: None,
+            stopping: false,
+            ending: None,
+            leave_at: None,
+        }
+    }
+
+    /// Does all that can be done; ready when the connection is over.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        stopping: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<io::Result<End>> {
+        if !self.stopping && stopping.poll(context).is_ready() {
+            self.stop();
+        }
+        for _ in 0..TURNS {
+            let now = self.server.now();
+            let mut moved = match self.poll_input(context, now) {
+                Ok(Some(moved)) => moved,
+                Ok(None) => return Poll::Ready(Ok(End::Left)),
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            moved |= self.act(now);
+            moved |= self.poll_completions(context, now);
+            moved |= self.poll_events(context, now);
+            match self.poll_output(context, now) {
+                Ok(wrote) => moved |= wrote,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            if let Some(ending) = self.ending {
+                let all_said = self.session.output().is_empty() && !self.unflushed;
+                if all_said || self.leave_at.is_some_and(|at| at <= now) {
+                    return Poll::Ready(Ok(End::Session(ending)));
+                }
+            }
+            moved |= self.poll_time(context, timer.as_mut());
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Says goodbye.
+    fn stop(&mut self) {
+        let now = self.server.now();
+        self.stopping = true;
+        let reason = "broker forced connection closure with reason 'shutdown'";
+        self.session.close(code::CONNECTION_FORCED, reason, now);
+        self.leave_at.get_or_insert(now + GOODBYE_TIMEOUT);
+    }
+
+    /// Reads once, and hands over what there is. `None` when the client has left.
+    fn poll_input(&mut self, context: &mut Context<'_>, now: Duration) -> io::Result<Option<bool>> {
+        if !self.session.wants_input() {
+            return Ok(Some(false));
+        }
+        if !self.interrupted {
+            match self.poll_read(context) {
+                Poll::Ready(Ok(0)) => return Ok(None),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(Some(false)),
+            }
+        }
+        self.interrupted = self.session.receive(&mut self.input, now) == Received::Interrupted;
+        if self.input.is_empty() {
+            // An idle connection keeps no buffer.
+            self.input = BytesMut::new();
+        }
+        Ok(Some(true))
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut scratch);
+        let polled = Pin::new(&mut self.socket).poll_read(context, &mut read);
+        polled.map_ok(|()| {
+            let read = read.filled();
+            if self.input.is_empty() {
+                self.input = BytesMut::from(read);
+            } else {
+                self.input.extend_from_slice(read);
+            }
+            read.len()
+        })
+    }
+
+    /// Does what the session wants done.
+    fn act(&mut self, now: Duration) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.session.poll_action() {
+            moved = true;
+            self.carry_out(action, now);
+        }
+        moved
+    }
+
+    fn carry_out(&mut self, action: Action, now: Duration) {
+        match action {
+            Action::Publish { link, first_seq, messages } => self.publish(link, first_seq, messages),
+            Action::Settle { link, op, settlements } => {
+                let link = self.links.get(link);
+                let throttled = link.is_some_and(|link| link.settle(op, &actions::settles(&settlements)));
+                self.throttle(throttled);
+            }
+            Action::Commit { link, op, first_seq, messages, settlements } => {
+                let (publishes, settles) = (actions::publishes(&messages), actions::settles(&settlements));
+                let link = self.links.get(link);
+                let throttled = link.is_some_and(|link| link.commit(op, first_seq, &publishes, &settles));
+                self.server.counts.published.add(publishes.len() as u64);
+                self.throttle(throttled);
+            }
+            Action::Call { link, op, operation } => {
+                let link = self.links.get(link);
+                let throttled = link.is_some_and(|link| actions::call(link, op, &operation));
+                self.throttle(throttled);
+            }
+            Action::OpenLink { link } => self.open_link(link, now),
+            Action::CloseLink { link } => self.links.close(link),
+            Action::Quiesce { link, within } => match self.links.get(link) {
+                Some(open) => {
+                    let quiesced = open.quiesce(within);
+                    self.completions.push(Box::pin(async move {
+                        quiesced.await;
+                        Completed::Quiesced(link)
+                    }));
+                }
+                None => self.session.quiesced(link, now),
+            },
+            Action::Authenticate { mechanism, credentials } => {
+                self.authenticate(mechanism, Blob::from_owner(credentials), now);
+            }
+            Action::Enter { virtual_host, client_name, client_properties } => {
+                self.enter(&virtual_host, &client_name, &client_properties);
+            }
+            Action::Close(ending) => {
+                self.ending = Some(ending);
+                let patience = match ending {
+                    Ending::WriteTimeout | Ending::HeartbeatTimeout => Duration::ZERO,
+                    _ => GOODBYE_TIMEOUT,
+                };
+                self.leave_at.get_or_insert(now + patience);
+            }
+        }
+    }
+
+    fn publish(&mut self, link: u64, first_seq: u64, mut messages: Vec<Publish>) {
+        let Some(open) = self.links.get(link) else { return };
+        let accepted = open.publish(first_seq, &actions::publishes(&messages));
+        let taken = messages.len().min(accepted.taken as usize);
+        self.server.counts.published.add(taken as u64);
+        // Without being throttled, the link is not open any more, and says so itself.
+        if accepted.throttled {
+            self.session.not_taken(link, first_seq + taken as u64, messages.split_off(taken));
+            self.throttle(true);
+        }
+    }
+
+    fn throttle(&mut self, throttled: bool) {
+        if throttled {
+            self.session.throttle();
+            self.throttled.get_or_insert_with(|| Counted::new(&self.server, |counts| &counts.throttled));
+        }
+    }
+
+    fn open_link(&mut self, link: u64, now: Duration) {
+        let options = LinkOptions { flags: LINK_STOPS_AT_ERROR, ..LinkOptions::default() };
+        let Some(broker) = &self.broker else { return };
+        match broker.open_link(options) {
+            Ok(open) => self.links.add(link, open, Counted::new(&self.server, |counts| &counts.channels)),
+            Err(error) => {
+                tracing::warn!(peer = %self.socket.peer(), %error, "the host opens no more channels for a connection");
+                let text = format!("RESOURCE_ERROR - {}", error.message);
+                let closed = LinkEvent::Closed { code: code::RESOURCE_ERROR, text: &text };
+                self.session.link_event(link, closed, now);
+            }
+        }
+    }
+
+    fn authenticate(&mut self, mechanism: &'static str, credentials: Blob, now: Duration) {
+        match self.open_broker() {
+            Ok(broker) => {
+                let authenticated = broker.authenticate(mechanism, credentials);
+                let completed = async move { Completed::Authenticated(authenticated.await) };
+                self.completions.push(Box::pin(completed));
+            }
+            Err(error) => {
+                tracing::warn!(peer = %self.socket.peer(), %error, "the host takes no more connections to the broker");
+                self.session.close(code::RESOURCE_ERROR, &error.message, now);
+            }
+        }
+    }
+
+    fn open_broker(&mut self) -> Result<&broker::Connection, ApiError> {
+        let broker = self.server.host.broker().open(&self.socket.info())?;
+        Ok(self.broker.insert(broker))
+    }
+
+    fn enter(&mut self, virtual_host: &str, client: &str, client_properties: &Table) {
+        let Some(broker) = &self.broker else { return };
+        let info = json!({ "client_properties": properties::object(client_properties.view()) }).to_string();
+        let entered = broker.enter(&Enter { info: info.as_str().into(), ..Enter::new(virtual_host, client) });
+        self.completions.push(Box::pin(async move { Completed::Entered(entered.await) }));
+    }
+
+    /// Takes what the broker was asked and has answered.
+    fn poll_completions(&mut self, context: &mut Context<'_>, now: Duration) -> bool {
+        let mut moved = false;
+        while let Poll::Ready(Some(completed)) = self.completions.poll_next_unpin(context) {
+            moved = true;
+            match completed {
+                Completed::Authenticated(result) => {
+                    if let Err(refusal) = &result {
+                        tracing::debug!(peer = %self.socket.peer(), %refusal, "a client is not who it says");
+                    }
+                    self.session.authenticated(result.ok().as_deref(), now);
+                }
+                Completed::Entered(result) => {
+                    let refusal = result.err();
+                    self.session.entered(refusal.as_ref().map(|refusal| &refusal.text[..]), now);
+                }
+                Completed::Quiesced(link) => self.session.quiesced(link, now),
+            }
+        }
+        moved
+    }
+
+    /// Takes events, as long as there is room for what becomes of them.
+    fn poll_events(&mut self, context: &mut Context<'_>, now: Duration) -> bool {
+        let Some(broker) = &self.broker else { return false };
+        let mut moved = false;
+        while self.session.output().len() < WRITE_BYTES {
+            let (session, links) = (&self.session, &self.links);
+            let polled = broker.poll_events_within(context, |id| match links.known_as(id) {
+                Some(link) => {
+                    let budget = session.budget(link);
+                    Budget { events: budget.events, bytes: budget.bytes }
+                }
+                None => Budget::FULL,
+            });
+            let Poll::Ready(ConnectionEvents { from, events }) = polled else { break };
+            moved = true;
+            if let Some(link) = self.links.known_as(from) {
+                let mut delivered = 0;
+                for event in events {
+                    delivered += u64::from(matches!(event, Event::Delivery(_)));
+                    events::tell_link(&mut self.session, link, event, now);
+                }
+                if delivered > 0 {
+                    self.server.counts.delivered.add(delivered);
+                }
+            } else if from == broker.id() {
+                for event in events {
+                    if let Event::Unblocked = event {
+                        self.throttled = None;
+                    }
+                    events::tell_connection(&mut self.session, &event, now);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    fn poll_output(&mut self, context: &mut Context<'_>, now: Duration) -> io::Result<bool> {
+        let mut moved = false;
+        while !self.session.output().is_empty() {
+            match Pin::new(&mut self.socket).poll_write(context, self.session.output()) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    self.session.wrote(written, now);
+                    self.unflushed = true;
+                    moved = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.socket).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {}
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Does what is due, and has the task woken for what comes next.
+    fn poll_time(&mut self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> bool {
+        let next = |client: &Client| {
+            let deadline = [client.session.deadline(), client.leave_at].into_iter().flatten().min();
+            let now = client.server.now();
+            client.server.instant(deadline.unwrap_or(now + FAR_AWAY)).into()
+        };
+        // A deadline that has moved away is met early once, which costs less than moving the timer with it each time.
+        let deadline = next(self);
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(context).is_pending() {
+            return false;
+        }
+        let now = self.server.now();
+        self.session.handle_timeout(now);
+        if self.leave_at.is_some_and(|at| at <= now) {
+            self.ending.get_or_insert(Ending::ClosedByServer(code::CONNECTION_FORCED));
+        }
+        timer.as_mut().reset(next(self));
+        true
+    }
+
+    fn count(&self, end: &End) {
+        let counts = &self.server.counts;
+        match end {
+            End::Session(Ending::WriteTimeout) => counts.slow.add(1),
+            End::Left
+            | End::Session(Ending::ClosedByClient | Ending::ClosedByServer(code::CONNECTION_FORCED)) => {}
+            End::Session(_) => counts.refused.add(1),
+        }
+    }
+}
