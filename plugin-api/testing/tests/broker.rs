@@ -419,6 +419,60 @@ fn many_links_are_read_through_their_connection() {
 }
 
 #[test]
+fn a_link_without_budget_keeps_its_events() {
+    both_ways(|fake, host| async move {
+        let connection = connect(&host).await;
+        let links: Vec<_> = (0..2)
+            .map(|index| {
+                let link = connection.open_link(LinkOptions::default()).expect("it opens");
+                link.declare_queue(0, &QueueDeclare::new(&format!("q{index}"), 0));
+                link.bind(0, &Bind::new("amq.fanout", "", ""));
+                link.consume(1, &Consume { flags: CONSUME_NO_ACK, ..Consume::new(1, "", 0) });
+                link
+            })
+            .collect();
+        let mut answers = 0;
+        while answers < 2 {
+            answers += connection.events().await.events.count();
+        }
+        (0..10).for_each(|_| assert_eq!(fake.broker().publish("amq.fanout", "", b"x"), 2));
+        let (held, free) = (links[0].id(), links[1].id());
+        let take = |events: u32| {
+            let connection = &connection;
+            std::future::poll_fn(move |context| {
+                let budget = |id| Budget { events: if id == held { events } else { 3 }, bytes: 1_000 };
+                connection.poll_events_within(context, budget)
+            })
+        };
+        let mut taken = 0;
+        while taken < 10 {
+            let ConnectionEvents { from, events } = take(0).await;
+            assert_eq!(from, free);
+            let count = events.count();
+            assert!(count <= 3, "{count}");
+            taken += count;
+        }
+        // Nothing is left but what has no budget, and what comes for the other link still wakes.
+        let waiting = tokio::time::timeout(Duration::from_millis(50), take(0)).await;
+        assert!(waiting.is_err(), "{waiting:?}");
+        let broker = fake.broker();
+        let (woken, ()) = tokio::join!(take(0), async move {
+            tokio::task::yield_now().await;
+            broker.publish("", "q1", b"x");
+        });
+        assert_eq!((woken.from, woken.events.count()), (free, 1));
+        let mut taken = 0;
+        while taken < 10 {
+            let ConnectionEvents { from, events } = take(4).await;
+            assert_eq!(from, held);
+            let count = events.count();
+            assert!(count <= 4, "{count}");
+            taken += count;
+        }
+    });
+}
+
+#[test]
 fn a_blocked_publisher_is_throttled_until_it_is_unblocked() {
     both_ways(|fake, host| async move {
         let (connection, mut link) = link(&host, LinkOptions::default()).await;

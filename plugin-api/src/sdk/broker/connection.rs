@@ -22,6 +22,20 @@ pub struct Connection {
     reader: Arc<Reader>,
 }
 
+/// How much may be taken of one outbox at a time: see [`Connection::poll_events_within`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// At most so many events; 0: none now.
+    pub events: u32,
+    /// At most so many bytes of messages, or one message.
+    pub bytes: u64,
+}
+
+impl Budget {
+    /// As much as is taken at a time at all.
+    pub const FULL: Self = Self { events: TAKEN_MAX_EVENTS, bytes: TAKEN_MAX_BYTES };
+}
+
 /// Events of one outbox of a connection, oldest first.
 #[derive(Debug)]
 pub struct ConnectionEvents {
@@ -95,15 +109,38 @@ impl Connection {
     /// As [`events`](Self::events), for those who write their own futures. One task reads at a time: the last waker is the
     /// one that is woken.
     pub fn poll_events(&self, context: &Context<'_>) -> Poll<ConnectionEvents> {
+        self.poll_events_within(context, |_| Budget::FULL)
+    }
+
+    /// As [`poll_events`](Self::poll_events), but takes no more of an outbox than `budget` says for the id of its link or
+    /// of the connection. An outbox that is to give nothing now is passed over, and looked into again by the next call: who
+    /// has budget again calls again.
+    pub fn poll_events_within(
+        &self,
+        context: &Context<'_>,
+        mut budget: impl FnMut(u64) -> Budget,
+    ) -> Poll<ConnectionEvents> {
+        let mut passed = Vec::new();
+        let mut found = Poll::Pending;
         while let Some(outbox) = self.reader.next(context) {
-            let taken = self.service.take(outbox.id, TAKEN_MAX_EVENTS, TAKEN_MAX_BYTES);
+            let Budget { events, bytes } = budget(outbox.id);
+            if events == 0 {
+                passed.push(outbox);
+                continue;
+            }
+            let (events, bytes) = (events.min(TAKEN_MAX_EVENTS), bytes.min(TAKEN_MAX_BYTES));
+            let taken = self.service.take(outbox.id, events, bytes);
             if !taken.is_empty() {
                 // Behind the others: the host says nothing more before this outbox was found empty.
-                drop(self.reader.queue(&outbox));
-                return Poll::Ready(ConnectionEvents { from: outbox.id, events: Events::new(taken) });
+                self.reader.put_back(&outbox);
+                found = Poll::Ready(ConnectionEvents { from: outbox.id, events: Events::new(taken) });
+                break;
             }
         }
-        Poll::Pending
+        for outbox in &passed {
+            self.reader.put_back(outbox);
+        }
+        found
     }
 }
 

@@ -161,6 +161,14 @@ impl Reader {
         state.waker.take()
     }
 
+    /// Puts an outbox behind those that are to be looked into, for who is looking now: nobody is woken.
+    pub(super) fn put_back(&self, outbox: &Arc<Outbox>) {
+        let mut state = self.state.lock();
+        if !outbox.is_queued.swap(true, Ordering::Relaxed) {
+            state.ready.push_back(Arc::clone(outbox));
+        }
+    }
+
     /// The next outbox to look into, or none, and then the context's task is woken once there is one.
     pub(super) fn next(&self, context: &Context<'_>) -> Option<Arc<Outbox>> {
         let mut state = self.state.lock();

@@ -54,7 +54,7 @@ mod event;
 mod hub;
 mod link;
 
-pub use connection::{Connection, ConnectionEvents};
+pub use connection::{Budget, Connection, ConnectionEvents};
 pub use event::{Answer, Delivery, Done, Event, Events, Refusal};
 pub use hub::Broker;
 pub(crate) use hub::Hub;
