@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks, by package name: Debian packages where that is allowed, and the
-# npm packages of each folder below tests/clients. Says what it cannot install.
+# npm and PyPI packages of each folder below tests/clients. Says what it cannot install.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 # command=package
 NEEDED="curl=curl nc=netcat-openbsd ip=iproute2 unshare=util-linux nsenter=util-linux mount=mount kill=procps
-    node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc"
+    node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc amqp-publish=amqp-tools"
 
 missing=
 for pair in $NEEDED; do
     command -v "${pair%%=*}" >/dev/null || missing+=" ${pair#*=}"
 done
+# A module of Python that Debian packs apart.
+python3 -c 'import ensurepip' 2>/dev/null || missing+=" python3-venv"
 
 if [ -n "$missing" ]; then
     sudo=
@@ -34,4 +36,15 @@ for manifest in clients/*/package.json; do
     echo "npm ci in tests/$folder"
     (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
     touch "$folder/node_modules/.package-lock.json"
+done
+
+for requirements in clients/*/requirements.txt; do
+    [ -e "$requirements" ] || continue
+    folder=$(dirname "$requirements")
+    [ "$folder/.venv/installed" -nt "$requirements" ] && continue
+    echo "pip install in tests/$folder"
+    rm -rf "$folder/.venv"
+    python3 -m venv "$folder/.venv"
+    "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$requirements"
+    touch "$folder/.venv/installed"
 done

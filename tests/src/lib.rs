@@ -12,6 +12,7 @@ pub mod load;
 pub mod namespace;
 pub mod node;
 pub mod process;
+pub mod python;
 pub mod server;
 pub mod wait;
 
@@ -24,6 +25,7 @@ pub use curl::{curl, curl_request};
 pub use files::TempDir;
 pub use namespace::Namespace;
 pub use node::node;
+pub use python::python;
 pub use server::{Server, ServerOptions};
 pub use wait::{PATIENCE, wait_for};
 

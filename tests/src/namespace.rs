@@ -39,6 +39,20 @@ impl Namespace {
         command.arg("-n").arg("--").arg(program);
         command
     }
+
+    /// A command that runs `program` inside, where `name` is one more name of the loopback interface.
+    pub fn command_with_host(&self, name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        const SCRIPT: &str = r#"
+            hosts=$(mktemp)
+            printf '127.0.0.1 localhost %s\n::1 localhost\n' "$1" > "$hosts"
+            mount --bind "$hosts" /etc/hosts
+            rm "$hosts"
+            shift
+            exec "$@""#;
+        let mut command = self.command("unshare");
+        command.args(["-m", "sh", "-euc", SCRIPT, "sh", name]).arg(program);
+        command
+    }
 }
 
 impl Drop for Namespace {

@@ -312,6 +312,12 @@ pub fn socketio(port: u16) -> String {
     )
 }
 
+/// The shipped AMQP plugin for `plugins.toml`.
+pub fn amqp(port: u16) -> String {
+    let _checked = binaries::plugin("amqp");
+    format!("[protocols.amqp]\nplugin = \"amqp\"\nenabled = true\nlisten = [\"127.0.0.1:{port}\"]\n\n")
+}
+
 /// The example plugin, built out of the workspace, for `plugins.toml`.
 pub fn lines(port: u16) -> String {
     instance("lines", &binaries::out_of_tree("lines"), port)
