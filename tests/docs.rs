@@ -95,19 +95,62 @@ fn every_key_that_is_named_exists_with_its_default() {
 #[test]
 fn the_shipped_plugins_file_explains_every_setting_with_its_default() {
     let text = read("plugins.toml");
-    let (instance, settings) = text.split_once("# [protocols.socketio.settings]").expect("the settings");
-    let shown = run_for_text(Command::new(binaries::host()).args(["plugins", "inspect", "socketio"]));
-    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let tables: Vec<&str> = text.split("\n[protocols.").skip(1).collect();
+    assert!(tables.len() >= 2, "plugins.toml has lost its tables");
+    let mut whole = String::new();
+    for (number, table) in tables.into_iter().enumerate() {
+        let (name, _) = table.split_once(']').expect("the table's name");
+        let title = format!("# [protocols.{name}.settings]\n");
+        let (instance, settings) = table.split_once(&title).unwrap_or_else(|| panic!("no `{title}`"));
+        let uncommented: String = settings
+            .lines()
+            .map_while(|line| line.strip_prefix("# "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let shown = run_for_text(Command::new(binaries::host()).args(["plugins", "inspect", name]));
+        compare_settings(&uncommented, &serde_json::from_str(&shown).unwrap());
+        // What stands behind a `#` as an example works when it is taken at its word.
+        let examples: String = instance
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| {
+                line.split_once(" = ")
+                    .is_some_and(|(key, _)| is_plain(key) && key != "path" && key != "listen")
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        if number == 0 {
+            for key in [
+                "max_connections",
+                "idle_timeout_secs",
+                "drain_secs",
+                "worker_threads",
+                "isolation",
+                "defaults",
+            ] {
+                assert!(examples.contains(&format!("{key} = ")), "plugins.toml does not explain `{key}`");
+            }
+        }
+        whole += &format!("[protocols.{instance}\n{examples}[protocols.{name}.settings]\n{uncommented}\n");
+    }
+    let folder = kuzzle_tests::TempDir::new();
+    let file = folder.path().join("plugins.toml");
+    std::fs::write(&file, whole).unwrap();
+    let mut check = Command::new(binaries::host());
+    check.args(["plugins", "check", "--plugins"]).arg(&file).arg("--data").arg(folder.path());
+    run_for_text(&mut check);
+}
+
+/// Compares settings that are explained with those that a plugin shows of itself.
+fn compare_settings(explained: &str, shown: &Value) {
     let declared: BTreeMap<&str, &Value> = shown["settings"]["properties"]
         .as_object()
         .unwrap()
         .iter()
         .map(|(name, schema)| (name.as_str(), &schema["default"]))
         .collect();
-    let uncommented: String =
-        settings.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
     let explained: toml_edit::DocumentMut =
-        uncommented.parse().expect("the settings are TOML behind their `#`");
+        explained.parse().expect("the settings are TOML behind their `#`");
     let names: BTreeSet<&str> = explained.iter().map(|(name, _)| name).collect();
     assert_eq!(names, declared.keys().copied().collect());
     for (name, item) in explained.iter() {
@@ -116,28 +159,6 @@ fn the_shipped_plugins_file_explains_every_setting_with_its_default() {
         let found: Value = serde_json::from_str(&bare).expect("simple values look the same in JSON");
         assert_eq!(&found, declared[name], "default of `{name}` in plugins.toml");
     }
-
-    // What stands behind a `#` as an example works when it is taken at its word.
-    let folder = kuzzle_tests::TempDir::new();
-    let file = folder.path().join("plugins.toml");
-    let examples: String = instance
-        .lines()
-        .filter_map(|line| line.strip_prefix("# "))
-        .filter(|line| {
-            line.split_once(" = ").is_some_and(|(key, _)| is_plain(key) && key != "path" && key != "listen")
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
-    for key in
-        ["max_connections", "idle_timeout_secs", "drain_secs", "worker_threads", "isolation", "defaults"]
-    {
-        assert!(examples.contains(&format!("{key} = ")), "plugins.toml does not explain `{key}`");
-    }
-    let whole = format!("{instance}{examples}[protocols.socketio.settings]\n{uncommented}");
-    std::fs::write(&file, whole).unwrap();
-    let mut check = Command::new(binaries::host());
-    check.args(["plugins", "check", "--plugins"]).arg(&file).arg("--data").arg(folder.path());
-    run_for_text(&mut check);
 }
 
 #[test]
