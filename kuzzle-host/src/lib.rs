@@ -3,6 +3,7 @@
 pub mod config;
 pub mod listen;
 pub mod logging;
+pub mod messaging;
 pub mod plugins;
 pub mod rest;
 pub mod server;

@@ -89,7 +89,26 @@ impl Api {
         message: &[u8],
         origin: Origin,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let started = match Request::from_message(message, &self.core.request_limits) {
+        self.handle_read(self.read(message), origin)
+    }
+
+    /// Reads a message within the limits on a single request, for a caller that wants to look at the request before it
+    /// is handled by [`Api::handle_read`].
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong with it, and as much of the request as could be read.
+    pub fn read(&self, message: &[u8]) -> Result<Request, Malformed> {
+        Request::from_message(message, &self.core.request_limits)
+    }
+
+    /// Answers what [`Api::read`] made of a message; see [`Api::handle`].
+    pub fn handle_read(
+        &self,
+        read: Result<Request, Malformed>,
+        origin: Origin,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let started = match read {
             Ok(request) => self.start(request, origin),
             Err(malformed) => self.refuse(malformed, &origin),
         };

@@ -8,6 +8,7 @@ mod api;
 mod facts;
 mod gate;
 mod origin;
+pub mod reserved_names;
 mod statistics;
 mod step;
 

@@ -99,6 +99,15 @@ keys! {
     /// Free space on the disk, in MiB, below which writes are refused with status 503 until there is more again.
     data.reserve_mib as data_reserve: Mebibytes = "16", 0 to 1048576;
 
+    /// Messages that the broker holds in memory, in MiB, beyond which publishers are blocked until there are fewer.
+    broker.memory_max_mib as broker_memory_max: Mebibytes = "512", 1 to 1048576;
+    /// Messages in memory, in MiB, beyond which queues leave the bodies of persistent messages on the disk.
+    broker.page_out_above_mib as broker_page_out_above: Mebibytes = "256", 1 to 1048576;
+    /// Free space on the disk, in MiB, below which publishers are blocked.
+    broker.disk_free_min_mib as broker_disk_free_min: Mebibytes = "64", 0 to 1048576;
+    /// Longest body of a message, in MiB.
+    broker.message_max_mib as broker_message_max: Mebibytes = "128", 1 to 512;
+
     /// The file that declares the protocols. Saving it applies it. A missing file of this default name means REST alone.
     plugins.file as plugins_file: PathBuf = "\"plugins.toml\"";
     /// Folders in which plugins are looked for by name, after the folder of the program itself.

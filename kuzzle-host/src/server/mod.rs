@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use kuzzle_api::{Api, Limits};
+use kuzzle_broker::{Limits as BrokerLimits, Options as BrokerOptions};
 use kuzzle_documents::{Documents, Options as StoreOptions, SyncPolicy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, SyncChoice};
 use crate::listen::{bind, check_exposure};
+use crate::messaging::Messaging;
 use crate::plugins::{Options as PluginOptions, Plan, Plugins, Status};
 use crate::rest::{self, Rest};
 pub use data::{Surroundings, data_dir};
@@ -78,6 +80,8 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
         Err(_) => return Err(Failure::Environment("error: checking the plugins' settings panicked".into())),
     }
     let documents = documents.map_err(|error| Failure::Environment(format!("error: {error}")))?;
+    let messaging = Messaging::open(&data.join("broker"), broker_options(config))
+        .map_err(|reason| Failure::Environment(format!("error: {reason}")))?;
     let listeners = rest_listeners(&config.rest_listen)?;
     let runtime = runtime(config)?;
     let status = Status::default();
@@ -89,8 +93,10 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
         for address in rest.addresses() {
             tracing::info!(protocol = "rest", %address, "listening");
         }
+        messaging.serve(api.clone(), tokio::runtime::Handle::current());
         let options = PluginOptions {
             api,
+            messaging: messaging.clone(),
             runtime: tokio::runtime::Handle::current(),
             open_network: config.security_open_network,
         };
@@ -100,6 +106,7 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
     });
     // Blocking work of a connection that was cut is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    messaging.close();
     documents.close();
     if result.is_ok() {
         tracing::info!("stopped");
@@ -190,6 +197,17 @@ fn store_options(config: &Config) -> StoreOptions {
         cache_bytes: usize::try_from(config.data_cache.0).unwrap_or(usize::MAX),
         reserve_bytes: config.data_reserve.0,
         ..StoreOptions::default()
+    }
+}
+
+fn broker_options(config: &Config) -> BrokerOptions {
+    let message_bytes = usize::try_from(config.broker_message_max.0).unwrap_or(usize::MAX);
+    BrokerOptions {
+        limits: BrokerLimits { message_bytes, ..BrokerLimits::default() },
+        memory_max_bytes: config.broker_memory_max.0,
+        page_out_above_bytes: config.broker_page_out_above.0,
+        disk_free_min_bytes: config.broker_disk_free_min.0,
+        ..BrokerOptions::default()
     }
 }
 

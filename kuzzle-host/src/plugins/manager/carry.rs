@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kuzzle_api::Defaults;
-use kuzzle_plugin_api::abi::{Completion, HostRef, Instance, RequestsClient, StartArguments};
+use kuzzle_plugin_api::abi::{BrokerClient, Completion, HostRef, Instance, RequestsClient, StartArguments};
 use kuzzle_plugin_api::proxy::Loopback;
 use serde_json::json;
 
@@ -14,10 +14,12 @@ use super::super::declaration::{Declaration, Isolation, Listen};
 use super::super::library::Library;
 use super::super::machine::{Call, Event, Refusal, Step};
 use super::super::serving::{
-    GenerationListeners, GenerationRequests, InstanceHost, Offered, PluginLog, RequestsOptions,
+    BrokerOptions, GenerationBroker, GenerationListeners, GenerationRequests, InstanceHost, Offered,
+    PluginLog, RequestsOptions,
 };
 use super::{Attempt, Manager, Message, check};
 use crate::listen::{bind, check_exposure};
+use crate::messaging::Asker;
 
 /// Status of a drain that came to its end.
 const DRAINED: u32 = 200;
@@ -49,6 +51,7 @@ pub(super) struct Generation {
     /// None once it was told to stop: it ends on the thread that does so.
     pub(super) instance: Option<Arc<Instance>>,
     pub(super) requests: Arc<GenerationRequests>,
+    pub(super) broker: Arc<GenerationBroker>,
     pub(super) library: Arc<Library>,
 }
 
@@ -159,16 +162,26 @@ impl Manager {
             let result = Err(Refusal::passing("its plugin was not loaded"));
             return Some(Event::Started { instance, generation, result });
         };
+        let label: Arc<str> = Arc::from(library.manifest.label.as_str());
+        let defaults = Defaults { index: declaration.defaults.index.as_deref().map(Arc::from) };
+        let messaging = self.options.messaging.clone();
+        messaging.register(&instance, Asker { label: Arc::clone(&label), defaults: defaults.clone() });
+        let broker = Arc::new(GenerationBroker::new(BrokerOptions {
+            messaging,
+            instance: Arc::from(instance.as_str()),
+            max_connections: declaration.max_connections,
+        }));
         let requests = Arc::new(GenerationRequests::new(RequestsOptions {
             api: self.options.api.clone(),
             runtime: self.options.runtime.clone(),
             instance: Arc::from(instance.as_str()),
-            label: Arc::from(library.manifest.label.as_str()),
-            defaults: Defaults { index: declaration.defaults.index.as_deref().map(Arc::from) },
+            label,
+            defaults,
             max_connections: declaration.max_connections,
         }));
         let host = InstanceHost {
             requests: Arc::clone(&requests),
+            broker: Arc::clone(&broker),
             listeners: Arc::new(self.offer(&instance, &declaration, listeners)),
             metrics: Arc::clone(self.metrics.entry(instance.clone()).or_default()),
             log: Arc::new(PluginLog::new(Arc::from(instance.as_str()))),
@@ -198,12 +211,16 @@ impl Manager {
                     if let Some(client) = running.service::<RequestsClient>() {
                         requests.set_client(client);
                     }
+                    if let Some(client) = running.service::<BrokerClient>() {
+                        broker.set_client(client);
+                    }
                     let running =
-                        Box::new(Generation { instance: Some(Arc::new(running)), requests, library });
+                        Box::new(Generation { instance: Some(Arc::new(running)), requests, broker, library });
                     Message::Up { instance: name, generation, running }
                 }
                 Err(error) => {
                     requests.end();
+                    broker.end();
                     let result = Err(Refusal::passing(one_line(&error.message)));
                     Message::Event(Event::Started { instance: name, generation, result })
                 }
@@ -257,16 +274,18 @@ impl Manager {
 
     fn stop(&mut self, instance: String, generation: u64, timeout: Duration) -> Option<Event> {
         let found = self.generations.get_mut(&(instance.clone(), generation));
-        let Some((running, requests)) =
-            found.and_then(|found| Some((found.instance.take()?, Arc::clone(&found.requests))))
-        else {
+        let Some((running, requests, broker)) = found.and_then(|found| {
+            Some((found.instance.take()?, Arc::clone(&found.requests), Arc::clone(&found.broker)))
+        }) else {
             return Some(Event::Stopped { instance, generation });
         };
         let (sender, name) = (self.sender.clone(), instance.clone());
         let stop = move || {
             requests.refuse_new();
+            broker.refuse_new();
             let report = running.stop(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
             requests.end();
+            broker.end();
             let is_clean = report.clean;
             drop(running);
             let _ = sender.send(Message::Down { instance: name, generation, is_clean });
@@ -287,6 +306,7 @@ impl Manager {
         self.attempts.remove(&(instance.to_owned(), generation));
         if let Some(running) = self.generations.remove(&(instance.to_owned(), generation)) {
             running.requests.end();
+            running.broker.end();
         }
     }
 }

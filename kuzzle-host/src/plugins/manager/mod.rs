@@ -25,6 +25,7 @@ use super::declaration::{ConfigErrors, Declaration, Declarations};
 use super::library::{Libraries, Library, SearchPath};
 use super::machine::{Event, Machine, Refusal, STOP_GRACE, State, Step, Time};
 use super::serving::InstanceMetrics;
+use crate::messaging::Messaging;
 use carry::{Generation, Listening};
 pub use status::Status;
 use status::{Entry, Snapshot};
@@ -44,6 +45,8 @@ const QUIET_MAX: Duration = Duration::from_millis(300);
 pub struct Options {
     /// Answers requests.
     pub api: Api,
+    /// What carries messages.
+    pub messaging: Messaging,
     /// Where answers that take time are waited for.
     pub runtime: Handle,
     /// Whether to listen where other machines reach although everyone may do everything.
@@ -422,7 +425,8 @@ impl Manager {
         for name in names {
             let Some(report) = self.machine.report(&name) else { continue };
             let of_this = |(instance, _): &(String, u64)| *instance == name;
-            let generations = self.generations.iter().filter(|(key, _)| of_this(key));
+            let generations: Vec<&Generation> =
+                self.generations.iter().filter(|(key, _)| of_this(key)).map(|(_, it)| it).collect();
             let serving = report.serving.and_then(|it| self.generations.get(&(name.clone(), it)));
             let library =
                 serving.map(|it| Arc::clone(&it.library)).or_else(|| self.manifests.get(&name).cloned());
@@ -440,7 +444,8 @@ impl Manager {
                 library,
                 listen: addresses.collect(),
                 metrics: self.metrics.get(&name).cloned().unwrap_or_default(),
-                requests: generations.map(|(_, generation)| Arc::clone(&generation.requests)).collect(),
+                requests: generations.iter().map(|it| Arc::clone(&it.requests)).collect(),
+                brokers: generations.iter().map(|it| Arc::clone(&it.broker)).collect(),
                 serving: serving.and_then(|it| it.instance.as_ref()).map(Arc::downgrade),
                 lost_threads: self.lost_threads.get(&name).copied().unwrap_or_default(),
                 report,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::library::Library;
 use super::super::machine::{Report, State};
-use super::super::serving::{GenerationRequests, InstanceMetrics};
+use super::super::serving::{GenerationBroker, GenerationRequests, InstanceMetrics};
 
 /// The state of every instance, as the manager last saw it. Clones share it.
 #[derive(Clone, Default)]
@@ -45,6 +45,8 @@ pub(super) struct Entry {
     pub(super) metrics: Arc<InstanceMetrics>,
     /// Clients of every generation that has not ended.
     pub(super) requests: Vec<Arc<GenerationRequests>>,
+    /// Connections to the broker of every generation that has not ended.
+    pub(super) brokers: Vec<Arc<GenerationBroker>>,
     /// The generation that serves. Weak: whoever asks must not keep a stopped plugin alive.
     pub(super) serving: Option<Weak<Instance>>,
     /// Calls into the plugin that never came back.
@@ -99,7 +101,9 @@ impl Entry {
         status.insert("abi".into(), abi.into());
         status.insert("build".into(), self.library.as_deref().map(|it| it.hash.as_str()).into());
         status.insert("plugin".into(), manifest.map(|it| it.name.as_str()).into());
-        let connections: usize = self.requests.iter().map(|requests| requests.open_connections()).sum();
+        let clients: usize = self.requests.iter().map(|requests| requests.open_connections()).sum();
+        let peers: usize = self.brokers.iter().map(|broker| broker.open_connections()).sum();
+        let connections = clients + peers;
         status.insert("connections".into(), connections.into());
         let metrics: BTreeMap<String, i64> = self.metrics.values();
         status.insert("metrics".into(), json!(metrics));

@@ -1,5 +1,6 @@
 //! What a plugin sees of the host: one [`InstanceHost`] per generation, and the services behind it.
 
+mod broker;
 mod listeners;
 mod log;
 mod metrics;
@@ -9,9 +10,10 @@ mod requests;
 use std::sync::Arc;
 
 use kuzzle_plugin_api::abi::{
-    Host, LayoutMismatch, Listeners, LogLevel, Metrics, Requests, Service, ServiceLookup, ServiceRef,
+    Broker, Host, LayoutMismatch, Listeners, LogLevel, Metrics, Requests, Service, ServiceLookup, ServiceRef,
 };
 
+pub(crate) use broker::{BrokerOptions, GenerationBroker};
 pub(crate) use listeners::{GenerationListeners, Offered};
 pub(crate) use log::PluginLog;
 pub(crate) use metrics::InstanceMetrics;
@@ -21,6 +23,8 @@ pub(crate) use requests::{GenerationRequests, RequestsOptions};
 pub(crate) struct InstanceHost {
     /// Its clients and their requests.
     pub(crate) requests: Arc<GenerationRequests>,
+    /// Its use of the broker.
+    pub(crate) broker: Arc<GenerationBroker>,
     /// Its sockets.
     pub(crate) listeners: Arc<GenerationListeners>,
     /// Its numbers, shared by all generations of the instance.
@@ -33,6 +37,7 @@ impl ServiceLookup for InstanceHost {
     fn service(&self, id: &str, major: u32) -> Option<ServiceRef> {
         match (id, major) {
             (Requests::ID, Requests::MAJOR) => Some(Requests::offer(Arc::clone(&self.requests))),
+            (Broker::ID, Broker::MAJOR) => Some(Broker::offer(Arc::clone(&self.broker))),
             (Listeners::ID, Listeners::MAJOR) => Some(Listeners::offer(Arc::clone(&self.listeners))),
             (Metrics::ID, Metrics::MAJOR) => Some(Metrics::offer(Arc::clone(&self.metrics))),
             _ => None,

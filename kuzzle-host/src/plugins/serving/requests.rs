@@ -242,7 +242,7 @@ fn reply(response: &Response) -> Reply {
 
 /// Whom credentials prove. There is only the anonymous user, who also goes by the name and password that brokers of old
 /// shipped with.
-fn user(mechanism: &str, credentials: &[u8]) -> Result<&'static str, String> {
+pub(super) fn user(mechanism: &str, credentials: &[u8]) -> Result<&'static str, String> {
     if credentials.len() > CREDENTIALS_MAX {
         return Err(format!(
             "credentials have {} bytes, at most {CREDENTIALS_MAX} are read",
