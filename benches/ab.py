@@ -35,6 +35,8 @@ def once(suite, b, target, dur):
     cmd += [put(x) for x in shlex.split(b["args"]) + shlex.split(b.get("target_args", {}).get(target, ""))]
     for p in b.get("subscribers", []):
         cmd += ["--sub", f"{p}={addr(p)}"]
+    if target in b.get("responder", {}):
+        cmd += ["--responder", f"{b['responder'][target]}={addr(b['responder'][target])}"]
     if b.get("cmd", "run") == "run":
         cmd += ["--dur", str(dur), "--warmup", "0.7"]
     for r in b.get("per", {}).get(target, b.get("req", [])):
@@ -54,7 +56,7 @@ def once(suite, b, target, dur):
 def run(a):
     suite = json.load(open(a.suite))
     if os.environ.get("OURS_PORTS"):
-        suite["targets"]["ours"] = dict(zip(("http", "sio"), os.environ["OURS_PORTS"].split()))
+        suite["targets"]["ours"] = dict(zip(("http", "sio", "amqp", "mqtt"), os.environ["OURS_PORTS"].split()))
     benches = [b for b in suite["benches"] if re.search(a.only, b["name"])]
     want = a.targets.split(",") if a.targets else [t for t in suite["targets"] if t != "ours"]
     live = [t for t in want if peers("pid", t)]

@@ -11,7 +11,8 @@ export KBENCH=$TARGET_DIR/release RUN=${RUN:-$PWD/run}
 mkdir -p "$RUN"
 
 missing=
-for pair in taskset=util-linux node=nodejs npm=npm python3=python3 nginx=nginx-light; do
+for pair in taskset=util-linux node=nodejs npm=npm python3=python3 nginx=nginx-light mosquitto=mosquitto \
+    rabbitmq-server=rabbitmq-server; do
     PATH=$PATH:/usr/sbin command -v "${pair%%=*}" >/dev/null || missing+=" ${pair#*=}"
 done
 if [ -n "$missing" ]; then
@@ -21,25 +22,33 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
     # Debian starts it at once on port 80; the kit starts its own elsewhere.
-    case $missing in *nginx*) $sudo service nginx stop || true ;; esac
+    for service in nginx mosquitto rabbitmq-server; do
+        case $missing in *$service*) $sudo service $service stop || true ;; esac
+    done
 fi
 (cd peers && npm ci --no-audit --no-fund --loglevel=error)
 CARGO_TARGET_DIR=$TARGET_DIR cargo build --release --locked --manifest-path kit/Cargo.toml
 CARGO_TARGET_DIR=$TARGET_DIR cargo build --release --locked --manifest-path abi/Cargo.toml
 
 # The shipped plugins.toml, on the ports that nothing else is likely to use.
-http=${BENCH_HTTP_PORT:-17511} sio=${BENCH_SIO_PORT:-17512}
+http=${BENCH_HTTP_PORT:-17511} sio=${BENCH_SIO_PORT:-17512} amqp=${BENCH_AMQP_PORT:-17513} mqtt=${BENCH_MQTT_PORT:-17514}
 cat >"$RUN/plugins.toml" <<TOML
 [protocols.socketio]
 plugin = "socketio"
 enabled = true
 listen = ["127.0.0.1:$sio"]
+[protocols.amqp]
+plugin = "amqp"
+listen = ["127.0.0.1:$amqp"]
+[protocols.mqtt]
+plugin = "mqtt"
+listen = ["127.0.0.1:$mqtt"]
 TOML
 printf '[rest]\nlisten = ["127.0.0.1:%s"]\n' "$http" >"$RUN/kuzzle.toml"
-export OURS_PORTS="$http $sio"
+export OURS_PORTS="$http $sio $amqp $mqtt"
 export OURS_CMD="$TARGET_DIR/release/kuzzle-host --plugins $RUN/plugins.toml --config $RUN/kuzzle.toml --data \$OURS_DATA"
 
-rivals="hello node-docs nginx sio echo"
+rivals="hello node-docs nginx sio echo mosquitto rabbitmq"
 # shellcheck disable=SC2086
 trap './peers/peers.sh stop ours '"$rivals" EXIT
 failed=0

@@ -2,7 +2,7 @@
 # Starts and stops the peers on their own ports, server side pinned to $SRV_CPU (default 0).
 #   peers.sh start NAME...   peers.sh stop NAME...   peers.sh pid NAME
 # ours: runs $OURS_CMD (export it) with a fresh directory in $OURS_DATA and waits for all of $OURS_PORTS.
-# Names: ours sio node-docs nginx hello echo
+# Names: ours rabbitmq mosquitto sio node-docs nginx hello echo
 # Binaries: KBENCH (dir with kbench and hello). State lives in $RUN.
 HERE=$(cd "$(dirname "$0")" && pwd)
 RUN=${RUN:-$HERE/../run}; CPU=${SRV_CPU:-0}; mkdir -p "$RUN"; RUN=$(cd "$RUN" && pwd)
@@ -44,6 +44,25 @@ up() { # NAME "PORT..." COMMAND... : starts, waits for the ports, prints millise
 start() {
   if alive "$(cat "$RUN/$1.pid" 2>/dev/null)"; then echo "$1 already runs" >&2; return 1; fi
   case $1 in
+    rabbitmq)
+      rm -rf "$RUN/rmq"; mkdir -p "$RUN/rmq"   # durable queues of earlier runs go
+      cat >"$RUN/rmq/rabbitmq.conf" <<C
+listeners.tcp.1 = 127.0.0.1:35672
+mqtt.listeners.tcp.1 = 127.0.0.1:31883
+loopback_users = none
+mqtt.allow_anonymous = true
+log.console = true
+log.console.level = warning
+C
+      echo '[rabbitmq_mqtt].' >"$RUN/rmq/enabled_plugins"
+      export RABBITMQ_NODENAME=kbench@localhost RABBITMQ_DIST_PORT=35673 ERL_EPMD_PORT=34369 ERL_EPMD_ADDRESS=127.0.0.1 HOME=$RUN/rmq
+      export RABBITMQ_CONFIG_FILE=$RUN/rmq/rabbitmq RABBITMQ_ENABLED_PLUGINS_FILE=$RUN/rmq/enabled_plugins
+      export RABBITMQ_MNESIA_BASE=$RUN/rmq/db RABBITMQ_LOG_BASE=$RUN/rmq/log RABBITMQ_LOGS=- RABBITMQ_CONF_ENV_FILE=/dev/null
+      export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+      up rabbitmq "31883 35672" "${RABBITMQ_SBIN:-$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin)}/rabbitmq-server" ;;
+    mosquitto)
+      printf 'listener 21884 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n' >"$RUN/mosquitto.conf"
+      up mosquitto 21884 "${MOSQUITTO:-$(PATH=$PATH:/usr/sbin command -v mosquitto)}" -c "$RUN/mosquitto.conf" ;;
     sio) up sio 18012 node "$HERE/sio-server.js" 18012 ;;
     node-docs) up node-docs 18091 node "$HERE/node-docs.js" 18091 ;;
     hello) up hello 18090 "$KBENCH/hello" 18090 ;;
@@ -61,7 +80,7 @@ C
     ours)
       if [ -z "$OURS_CMD" ]; then echo "ours: OURS_CMD is not set; export it (see benches/README.md)" >&2; return 1; fi
       rm -rf "$RUN/ours"; mkdir -p "$RUN/ours"; export OURS_DATA=$RUN/ours
-      up ours "${OURS_PORTS:-${OURS_PORT:-7511 7512}}" bash -c "exec $OURS_CMD" ;;
+      up ours "${OURS_PORTS:-${OURS_PORT:-7511 7512 5672 1883}}" bash -c "exec $OURS_CMD" ;;
     *) echo "unknown peer $1" >&2; return 2 ;;
   esac
 }
@@ -72,6 +91,7 @@ stop() {
   kill -TERM "$p" $kids 2>/dev/null
   for _ in $(seq 200); do alive "$p" || break; sleep 0.05; done
   kill -KILL "$p" 2>/dev/null; rm -f "$RUN/$1.pid"
+  if [ "$1" = rabbitmq ]; then ERL_EPMD_PORT=34369 epmd -kill >/dev/null 2>&1; fi # its own name server
   return 0
 }
 

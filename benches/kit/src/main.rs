@@ -1,5 +1,4 @@
 //! kbench: the load generator. It speaks each protocol over raw sockets on one thread and prints one JSON line a run.
-//! See `benches/README.md`.
 mod codec;
 mod hist;
 mod opts;
@@ -121,7 +120,7 @@ async fn connect(
     let mut s = TcpStream::connect(addr).await.map_err(|e| codec::bad(format!("{addr}: {e}")))?;
     s.set_nodelay(true)?;
     role.name = name(id);
-    if let (Some(_), Some(j)) = (&role.subscribe, o.all("join").last()) {
+    if let (Some(_), false, Some(j)) = (&role.subscribe, role.respond, o.all("join").last()) {
         role.join = Some(j.replace("{c}", &role.name));
     }
     for d in [&mut role.publish, &mut role.subscribe].into_iter().flatten() {
@@ -182,6 +181,14 @@ async fn read_loop(c: Rc<Conn>, mut r: OwnedReadHalf, t: Rc<Totals>) {
                     }
                 }
             },
+            Ev::Ack(k) => {
+                acks += k;
+                for _ in 0..k {
+                    if let (Some(s), true) = (c.pending.borrow_mut().pop_front(), on) {
+                        t.ack_lat.borrow_mut().add(at.saturating_sub(s));
+                    }
+                }
+            }
             Ev::Reply(ok, text) => {
                 let (n, lat) = if c.deliver { (&mut got, &t.lat) } else { (&mut acks, &t.ack_lat) };
                 *n += 1;
@@ -302,11 +309,15 @@ async fn publish_loop(c: Rc<Conn>, t: Rc<Totals>, mut p: Publisher, batch: u64) 
     }
 }
 
-fn dest(o: &Opts, i: usize, run: u32) -> String {
+fn dest(proto: &str, o: &Opts, layout: &str, i: usize, run: u32) -> String {
     if let Some(d) = o.all("dest").last() {
         return d.to_string();
     }
-    format!("kb/{run}/{i}")
+    match (proto, layout) {
+        ("amqp", "fanout") => format!("fanout:kb.{run}.{i}"),
+        ("amqp", _) => format!("queue:kb.{run}.{i}"),
+        _ => format!("kb/{run}/{i}"),
+    }
 }
 
 async fn bench(o: Opts) -> io::Result<()> {
@@ -338,6 +349,7 @@ async fn bench(o: Opts) -> io::Result<()> {
         let make = if proto == "http" { codec::request } else { Template::new };
         r.iter().map(|r| make(&r.replace("{c}", c), size)).collect()
     };
+    let acks = (proto == "mqtt" && o.n("qos", 0) == 1) || o.n("confirm", 0) == 1 || o.n("receipt", 0) == 1;
 
     // Who receives, and who sends.
     let mut senders = Vec::new();
@@ -347,15 +359,41 @@ async fn bench(o: Opts) -> io::Result<()> {
     let none = Flow::new(1, 0);
     // a publisher that receives no deliveries is paced by the answers to its requests
     let answered = layout != "pair" && (proto == "http" || (proto == "sio" && !o.all("join").is_empty()));
+    // the API's stand-in behind a broker: answers the requests that arrive on its topic
+    if let Some((p, addr)) = o.s("responder", "").split_once('=') {
+        let role = Role { subscribe: Some("key:amq.topic/kuzzle".into()), respond: true, ..Role::default() };
+        let (c, r) =
+            connect(&o.with(&[("proto", p), ("addr", addr)]), role, 1000, none.clone(), none.clone()).await?;
+        spawn_reader(&c, r);
+    }
     match layout.as_str() {
         // each connection talks to itself
         "pair" => {
             for i in 0..pubs {
                 let f = Flow::new(window, 1);
-                let d = dest(&o, i, run);
+                let d = dest(&proto, &o, "pair", i, run);
                 let back = o.s("reply-dest", &d).to_string();
                 let role = Role { publish: Some(d), subscribe: Some(back), ..Role::default() };
                 let (c, r) = connect(&o, role, i, f.clone(), f).await?;
+                spawn_reader(&c, r);
+                senders.push((i, c));
+            }
+        }
+        // each connection asks the queue `kb.rpc`, responders answer on its reply queue
+        "rpc" => {
+            let asked = o.s("dest", "queue:kb.rpc").to_string();
+            for i in 0..o.n("responders", 1) {
+                let role = Role { subscribe: Some(asked.clone()), respond: true, ..Role::default() };
+                let (c, r) = connect(&o, role, 1000 + i, none.clone(), none.clone()).await?;
+                spawn_reader(&c, r);
+            }
+            let key = asked.strip_prefix("queue:").unwrap_or(&asked);
+            let o2 = o.with(&[("reply-to", "1"), ("publish-key", key)]);
+            for i in 0..pubs {
+                let f = Flow::new(window, 1);
+                let own = format!("queue:kb.{run}.reply.{i}");
+                let role = Role { publish: Some(own.clone()), subscribe: Some(own), ..Role::default() };
+                let (c, r) = connect(&o2, role, i, f.clone(), f).await?;
                 spawn_reader(&c, r);
                 senders.push((i, c));
             }
@@ -380,14 +418,14 @@ async fn bench(o: Opts) -> io::Result<()> {
                 .map(|(p, a)| o.with(&[("proto", p), ("addr", a)]))
                 .collect();
             for j in 0..if p2p { pubs } else { subs } {
-                let d = dest(&o, if p2p { j } else { 0 }, run);
+                let d = dest(&proto, &o, l, if p2p { j } else { 0 }, run);
                 let role = Role { subscribe: Some(d), ..Role::default() };
                 let so = if via.is_empty() { &o } else { &via[j % via.len()] };
                 let (c, r) = connect(so, role, 5000 + j, none.clone(), flows[j % n].clone()).await?;
                 spawn_reader(&c, r);
             }
             for i in 0..pubs {
-                let d = dest(&o, if p2p { i } else { 0 }, run);
+                let d = dest(&proto, &o, l, if p2p { i } else { 0 }, run);
                 let role = Role { publish: Some(d), ..Role::default() };
                 let f = flows[i % n].clone();
                 let back = if proto == "sio" { f.clone() } else { none.clone() };
@@ -403,8 +441,12 @@ async fn bench(o: Opts) -> io::Result<()> {
         let p = Publisher {
             templates: templates(&name(*i)),
             rate: rate / k as f64,
-            ack_window: if answered && rate == 0.0 { o.n("ack-window", window as usize) } else { 0 },
-            track: answered || proto == "http",
+            ack_window: if (acks || answered) && rate == 0.0 {
+                o.n("ack-window", window as usize)
+            } else {
+                0
+            },
+            track: acks || answered || proto == "http",
             keys,
             base: *i as u64 * keys,
         };
@@ -478,7 +520,7 @@ async fn bench(o: Opts) -> io::Result<()> {
 async fn conns(o: Opts) -> io::Result<()> {
     let n: usize = o.n("conns", 1000);
     let pids = o.pids();
-    let proto = o.s("proto", "sio").to_string();
+    let proto = o.s("proto", "mqtt").to_string();
     let none = Flow::new(1, 0);
     let before = sys::mem_of(&pids);
     let (at, cpu) = (Instant::now(), sys::cpu_of(&pids));
@@ -486,9 +528,9 @@ async fn conns(o: Opts) -> io::Result<()> {
     for chunk in (0..n).collect::<Vec<_>>().chunks(50) {
         let mut js = Vec::new();
         for i in chunk.iter().copied() {
-            let (o, none) = (o.clone(), none.clone());
+            let (o, none, proto) = (o.clone(), none.clone(), proto.clone());
             js.push(spawn_local(async move {
-                let d = dest(&o, i, 0);
+                let d = dest(&proto, &o, if proto == "amqp" { "fanout" } else { "topic" }, i, 0);
                 let bare = o.n("bare", 0) == 1;
                 let role = Role { subscribe: (!bare).then_some(d), ..Role::default() };
                 connect(&o, role, i, none.clone(), none).await

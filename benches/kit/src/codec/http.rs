@@ -1,6 +1,7 @@
 //! HTTP/1.1 keep-alive client: the payload is the whole request.
 use super::{Codec, Ev, find};
 
+#[derive(Default)]
 pub struct Http;
 
 impl Codec for Http {

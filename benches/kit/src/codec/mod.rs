@@ -1,5 +1,7 @@
 //! Wire formats: just enough of each protocol to drive a server hard.
+mod amqp;
 mod http;
+mod mqtt;
 mod sio;
 mod tcp;
 
@@ -12,6 +14,8 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 pub enum Ev<'a> {
     /// A delivered payload; the send time is found in it.
     Msg(&'a [u8]),
+    /// The server took the oldest `n` unacknowledged publishes.
+    Ack(u64),
     /// Answer to the oldest outstanding request; false when it was an error, which the text explains.
     Reply(bool, &'a [u8]),
 }
@@ -26,6 +30,8 @@ pub struct Role {
     /// Request to send first; what the channel named in its answer delivers is then received
     /// in place of `subscribe`.
     pub join: Option<String>,
+    /// AMQP responder: answers each message on its reply-to queue.
+    pub respond: bool,
 }
 
 pub trait Codec {
@@ -37,7 +43,9 @@ pub trait Codec {
 pub async fn open(proto: &str, s: &mut TcpStream, o: &Opts, role: &Role) -> io::Result<Box<dyn Codec>> {
     Ok(match proto {
         "tcp" => Box::new(tcp::Tcp),
-        "http" => Box::new(http::Http),
+        "http" => Box::new(http::Http::default()),
+        "mqtt" => Box::new(mqtt::open(s, o, role).await?),
+        "amqp" => Box::new(amqp::open(s, o, role).await?),
         "sio" => Box::new(sio::open(s, o, role).await?),
         _ => return Err(bad(format!("unknown protocol {proto}"))),
     })
