@@ -71,6 +71,14 @@ const RULES: &[Rule] = &[
         unsaid: &["std::env::var", "std::env::args", "env::set_var", "set_current_dir", "tokio::signal"],
     },
     Rule {
+        packages: &["kuzzle-protocol-mqtt"],
+        name: "plugins",
+        never: "anything of ours but plugin-api and their own proto",
+        may: &["kuzzle-plugin-api", "kuzzle-mqtt-proto"],
+        without: &["warp"],
+        unsaid: &["std::env::var", "std::env::args", "env::set_var", "set_current_dir", "tokio::signal"],
+    },
+    Rule {
         packages: &["kuzzle-protocol-amqp"],
         name: "plugins",
         never: "anything of ours but plugin-api and their own proto",

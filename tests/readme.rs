@@ -9,8 +9,8 @@ use kuzzle_tests::server::free_port;
 use kuzzle_tests::{Namespace, Server, ServerOptions, binaries, curl, repository, run_for_text, wait_for};
 use serde_json::Value;
 
-/// The ports that README.md and `plugins.toml` name: of REST, of socket.io, of the example plugin, of AMQP.
-const PORTS: [u16; 4] = [7511, 7512, 7513, 5672];
+/// The ports that README.md and `plugins.toml` name: of REST, of socket.io, of the example plugin, of AMQP, of MQTT.
+const PORTS: [u16; 5] = [7511, 7512, 7513, 5672, 1883];
 
 /// A command of a transcript, and what it is said to print.
 #[derive(Debug)]

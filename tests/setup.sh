@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 
 # command=package
 NEEDED="curl=curl nc=netcat-openbsd ip=iproute2 unshare=util-linux nsenter=util-linux mount=mount kill=procps
-    node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc amqp-publish=amqp-tools"
+    node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc amqp-publish=amqp-tools
+    mosquitto_pub=mosquitto-clients"
 
 missing=
 for pair in $NEEDED; do

@@ -318,6 +318,15 @@ pub fn amqp(port: u16) -> String {
     format!("[protocols.amqp]\nplugin = \"amqp\"\nenabled = true\nlisten = [\"127.0.0.1:{port}\"]\n\n")
 }
 
+/// The shipped MQTT plugin for `plugins.toml`, with the index that it is shipped with for document writes that name none.
+pub fn mqtt(port: u16) -> String {
+    let _checked = binaries::plugin("mqtt");
+    format!(
+        "[protocols.mqtt]\nplugin = \"mqtt\"\nenabled = true\nlisten = [\"127.0.0.1:{port}\"]\n\
+         defaults = {{ index = \"index\" }}\n"
+    )
+}
+
 /// The example plugin, built out of the workspace, for `plugins.toml`.
 pub fn lines(port: u16) -> String {
     instance("lines", &binaries::out_of_tree("lines"), port)
