@@ -133,6 +133,8 @@ pub struct Session {
     skip: usize,
     /// Since when output waits without any of it being written.
     unwritten_since: Option<Duration>,
+    /// Until when buffers that have grown are kept, unless more is written.
+    kept_until: Option<Duration>,
     /// Nothing is read until the broker says so.
     throttled: bool,
     /// Publishes that were not taken.
@@ -168,6 +170,7 @@ impl Session {
             part_since: None,
             skip: 0,
             unwritten_since: None,
+            kept_until: None,
             throttled: false,
             held: None,
             parked: None,
@@ -269,9 +272,11 @@ impl Session {
 
     /// So many octets of the output were written.
     pub fn wrote(&mut self, octets: usize, now: Duration) {
+        self.io.note_growth();
         self.io.out.advance(octets);
         self.io.written += octets as u64;
         self.unwritten_since = (!self.io.out.is_empty()).then_some(now);
+        self.kept_until = self.io.has_grown().then(|| now + timing::KEPT_FOR);
     }
 
     fn note_output(&mut self, now: Duration) {
@@ -396,6 +401,17 @@ impl Session {
             _ => self.end(Ending::ClosedByServer(code)),
         }
         self.note_output(now);
+    }
+
+    /// How the connection has ended when its client leaves now, without another word; `None` when it has just left.
+    #[must_use]
+    pub fn ending_when_left(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::ClosedByServer { code, .. } => Some(Ending::ClosedByServer(code)),
+            Phase::ClosedByClient { .. } => Some(Ending::ClosedByClient),
+            Phase::Refused { .. } => Some(Ending::Refused),
+            _ => None,
+        }
     }
 
     /// Whether the session has come to its end: only [`Action::Close`] may be left.

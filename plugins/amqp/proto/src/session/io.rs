@@ -17,6 +17,11 @@ use super::{
 };
 use crate::codec::{content::ContentWriter, method::Method};
 
+/// Octets of output that an idle connection may keep room for.
+const KEPT_OCTETS: usize = 1024;
+/// Actions that an idle connection may keep room for.
+const KEPT_ACTIONS: usize = 4;
+
 /// Extensions that the client said it understands.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Capabilities {
@@ -30,6 +35,8 @@ pub(super) struct Io {
     pub(super) limits: Arc<Limits>,
     ids: Arc<AtomicU64>,
     pub(super) out: BytesMut,
+    /// The most that `out` held since it was given back.
+    out_most: usize,
     /// Octets that have left `out`.
     pub(super) written: u64,
     actions: VecDeque<Action>,
@@ -55,6 +62,7 @@ impl Io {
             limits,
             ids,
             out: BytesMut::new(),
+            out_most: 0,
             written: 0,
             actions: VecDeque::new(),
             queued_bytes: 0,
@@ -98,6 +106,25 @@ impl Io {
             bits >>= 6;
         }
         tag.into()
+    }
+
+    /// Remembers how large the output is.
+    pub(super) fn note_growth(&mut self) {
+        self.out_most = self.out_most.max(self.out.len());
+    }
+
+    /// Whether buffers are larger than an idle connection needs.
+    pub(super) fn has_grown(&self) -> bool {
+        self.out_most > KEPT_OCTETS || self.actions.capacity() > KEPT_ACTIONS
+    }
+
+    /// Gives back what is not in use.
+    pub(super) fn shrink(&mut self) {
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+            self.out_most = 0;
+        }
+        self.actions.shrink_to_fit();
     }
 
     /// Whether the batch has room and the output too.

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-
 use super::{
     Phase, Session,
     actions::Ending,
@@ -11,6 +9,9 @@ use super::{
     fault::{Fault, code},
 };
 use crate::codec::frame;
+
+/// How long buffers that have grown are kept for more of the same.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(1);
 
 impl Session {
     /// When [`Session::handle_timeout`] is due. It may move with every call.
@@ -38,6 +39,7 @@ impl Session {
             phase,
             self.part_since.map(|since| since + limits.frame_timeout),
             self.unwritten_since.map(|since| since + limits.write_timeout),
+            self.kept_until,
             self.beats().then_some(self.next_beat),
             self.unheard(),
         ]
@@ -95,6 +97,12 @@ impl Session {
         if self.beats() && over(self.next_beat) {
             self.beat(now);
         }
+        if self.kept_until.is_some_and(over) {
+            // An idle connection gives its buffers back.
+            self.kept_until = None;
+            self.io.shrink();
+            self.channels.values_mut().for_each(|channel| channel.awaited.shrink_to_fit());
+        }
         // A channel whose close-ok does not come is forgotten; its number may be used anew.
         self.channels
             .retain(|_, channel| !matches!(channel.state, State::ClosedByServer { until } if over(until)));
@@ -120,10 +128,6 @@ impl Session {
         if !self.wants_input() {
             // Nothing is read now, so that nothing can be missed.
             self.last_heard = now;
-        }
-        if self.io.out.is_empty() {
-            // An idle connection gives its buffer back.
-            self.io.out = BytesMut::new();
         }
     }
 }

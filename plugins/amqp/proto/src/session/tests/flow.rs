@@ -1,7 +1,10 @@
 //! Limits in both directions: throttling, batches, budgets.
 
+use bytes::BytesMut;
+
 use super::{
     Bench,
+    bench::secs,
     method::{Method, basic, channel, queue},
 };
 use crate::{
@@ -9,7 +12,7 @@ use crate::{
         content::{Address, Content, ContentWriter},
         properties::Properties,
     },
-    session::{Action, ConnectionEvent, Limits, LinkEvent, Message, Received},
+    session::{Action, ConnectionEvent, Ending, Limits, LinkEvent, Message, Received, code},
 };
 
 #[test]
@@ -178,4 +181,29 @@ fn basic_publish_does_not_pass_a_reject() {
         matches!(actions, [Action::Publish { .. }, Action::Settle { .. }, Action::Publish { .. }]),
         "{actions:?}"
     );
+}
+
+#[test]
+fn an_idle_connection_gives_its_buffers_back() {
+    let mut bench = Bench::open_with(Limits::default(), 0);
+    bench.open_channel(1);
+    assert!(!bench.session.io.has_grown());
+    let mut many = BytesMut::new();
+    (0..1_000).for_each(|_| Method::from(channel::Flow { active: true }).encode(1, &mut many));
+    bench.raw(&many);
+    (0..1_000).for_each(|_| assert!(bench.expect::<channel::FlowOk>(1).active));
+    assert!(bench.session.io.has_grown());
+    assert!(bench.session.deadline().is_some());
+    bench.wait(secs(1));
+    assert!(!bench.session.io.has_grown());
+    assert_eq!(bench.session.deadline(), None);
+}
+
+#[test]
+fn it_is_known_how_a_connection_ended_whose_client_left() {
+    let mut bench = Bench::channel();
+    assert_eq!(bench.session.ending_when_left(), None);
+    bench.session.close(code::CONNECTION_FORCED, "over", bench.now);
+    let ending = Ending::ClosedByServer(code::CONNECTION_FORCED);
+    assert_eq!(bench.session.ending_when_left(), Some(ending));
 }
