@@ -207,7 +207,10 @@ impl Client {
             let now = self.server.now();
             let mut moved = match self.poll_input(context, now) {
                 Ok(Some(moved)) => moved,
-                Ok(None) => return Poll::Ready(Ok(End::Left)),
+                Ok(None) => {
+                    let ending = self.session.ending_when_left();
+                    return Poll::Ready(Ok(ending.map_or(End::Left, End::Session)));
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             };
             moved |= self.act(now);

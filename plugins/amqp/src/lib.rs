@@ -10,6 +10,8 @@ mod events;
 mod properties;
 mod server;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{io, sync::Arc};
 
