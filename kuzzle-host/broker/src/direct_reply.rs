@@ -11,7 +11,7 @@ use crate::names;
 use crate::properties::Properties;
 
 /// Name of the pseudo-queue.
-pub(crate) const NAME: &str = "amq.rabbitmq.reply-to";
+pub(crate) const NAME: &str = names::DIRECT_REPLY;
 
 /// Whether a queue name is the pseudo-queue or one behind it.
 pub(crate) fn is_reply_queue(name: &str) -> bool {

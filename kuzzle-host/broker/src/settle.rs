@@ -267,5 +267,5 @@ impl Core {
 
 /// A consumer name that the broker makes: `amq.ctag-<22 characters>`.
 pub fn consumer_name() -> String {
-    format!("amq.ctag-{}", names::random())
+    names::consumer()
 }

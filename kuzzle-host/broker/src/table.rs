@@ -126,7 +126,7 @@ pub struct Malformed;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bytes are not encoded as AMQP 0-9-1 has it")
+        f.write_str("the bytes are neither a table nor the properties of a message")
     }
 }
 

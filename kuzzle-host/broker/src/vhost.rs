@@ -11,22 +11,9 @@ use parking_lot::RwLock;
 use crate::error::Error;
 use crate::exchange::{Binding, Exchange, ExchangeKind, Target};
 use crate::ingress::KeyClass;
+use crate::names::PREDECLARED;
 use crate::queue::Queue;
 use crate::session::Session;
-
-/// Exchanges that are there from the start, with their kinds.
-const PREDECLARED: [(&str, ExchangeKind, bool); 7] = [
-    ("", ExchangeKind::Direct, false),
-    ("amq.direct", ExchangeKind::Direct, false),
-    ("amq.fanout", ExchangeKind::Fanout, false),
-    ("amq.topic", ExchangeKind::Topic, false),
-    ("amq.headers", ExchangeKind::Headers, false),
-    ("amq.match", ExchangeKind::Headers, false),
-    ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
-];
-
-/// Names that begin so are the broker's own.
-pub(crate) const RESERVED_PREFIX: &str = "amq.";
 
 /// Whether an exchange is one of those that are there from the start.
 pub(crate) fn is_predeclared(exchange: &str) -> bool {

@@ -14,9 +14,9 @@ use crate::effects::Effects;
 use crate::error::{Code, Error};
 use crate::events::Done;
 use crate::exchange::{Exchange, ExchangeKind, Target};
-use crate::names;
+use crate::names::{self, RESERVED_PREFIX};
 use crate::queue::{NewQueue, Queue};
-use crate::vhost::{self, RESERVED_PREFIX, Topology, VirtualHost};
+use crate::vhost::{self, Topology, VirtualHost};
 
 pub use bind::{BIND_OPTIONS_MAX, Bind, RetainedWanted};
 
@@ -399,7 +399,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.starts_with(RESERVED_PREFIX) {
         return Err(Error::new(
             Code::AccessRefused,
-            format!("{what} name '{name}' contains reserved prefix 'amq.*'"),
+            format!("{what} name '{name}' contains reserved prefix '{RESERVED_PREFIX}*'"),
         ));
     }
     if name.len() > NAME_MAX {
