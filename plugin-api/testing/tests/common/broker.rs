@@ -1,4 +1,5 @@
 //! A protocol that lends its host to the test, so that the test uses the broker as a plugin does.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::HashMap;
 use std::io;
