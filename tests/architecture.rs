@@ -27,6 +27,18 @@ const SOCKETS: &[&str] =
     &["tokio", "hyper", "hyper-util", "warp", "tower", "socket2", "libc", "socketioxide"];
 const HTTP_AND_PLUGINS: &[&str] =
     &["hyper", "hyper-util", "warp", "tower", "socket2", "socketioxide", "libloading", "abi_stable"];
+const SOCKETS_AND_PLUGINS: &[&str] = &[
+    "tokio",
+    "hyper",
+    "hyper-util",
+    "warp",
+    "tower",
+    "socket2",
+    "libc",
+    "socketioxide",
+    "libloading",
+    "abi_stable",
+];
 const CLOCK: &[&str] = &["SystemTime::now", "Instant::now", "std::net", "std::fs", "std::thread"];
 
 const RULES: &[Rule] = &[
@@ -39,12 +51,28 @@ const RULES: &[Rule] = &[
         unsaid: CLOCK,
     },
     Rule {
+        packages: &["kuzzle-journal"],
+        name: "journal",
+        never: "what its records mean",
+        may: &[],
+        without: SOCKETS_AND_PLUGINS,
+        unsaid: &["std::net", "std::env"],
+    },
+    Rule {
         packages: &["kuzzle-documents"],
-        name: "documents",
-        never: "other engines, users and rights, HTTP, plugins",
+        name: "documents, broker",
+        never: "each other, users and rights, HTTP, plugins",
         may: &["kuzzle-model"],
         without: HTTP_AND_PLUGINS,
         unsaid: &["std::net", "std::env"],
+    },
+    Rule {
+        packages: &["kuzzle-broker"],
+        name: "documents, broker",
+        never: "each other, users and rights, HTTP, plugins",
+        may: &["kuzzle-journal"],
+        without: SOCKETS_AND_PLUGINS,
+        unsaid: &["std::net", "std::env", "std::fs", "std::thread"],
     },
     Rule {
         packages: &["kuzzle-api"],
@@ -87,7 +115,7 @@ const RULES: &[Rule] = &[
         unsaid: &["std::env::var", "std::env::args", "env::set_var", "set_current_dir", "tokio::signal"],
     },
     Rule {
-        packages: &["kuzzle-socketio-proto", "kuzzle-amqp-proto"],
+        packages: &["kuzzle-socketio-proto", "kuzzle-amqp-proto", "kuzzle-mqtt-proto"],
         name: "proto",
         never: "tokio, sockets, the clock, plugin-api",
         may: &[],
@@ -98,7 +126,14 @@ const RULES: &[Rule] = &[
         packages: &["kuzzle-host"],
         name: "kuzzle-host",
         never: "it alone reads the environment and argv; it holds no API logic",
-        may: &["kuzzle-model", "kuzzle-documents", "kuzzle-api", "kuzzle-plugin-api"],
+        may: &[
+            "kuzzle-model",
+            "kuzzle-journal",
+            "kuzzle-documents",
+            "kuzzle-broker",
+            "kuzzle-api",
+            "kuzzle-plugin-api",
+        ],
         without: &["redb", "socketioxide"],
         unsaid: &[],
     },
@@ -109,6 +144,8 @@ const TEST_PACKAGES: &[&str] = &["kuzzle-plugin-testing", "kuzzle-tests"];
 
 /// The one file of the host in which names of protocols may stand, because the API itself has them.
 const PROTOCOL_NAMES_ALLOWED_IN: &str = "kuzzle-host/api/src/reserved_names.rs";
+/// The one file of the broker in which names that clients know by heart stand.
+const BROKER_NAMES_ALLOWED_IN: &str = "kuzzle-host/broker/src/names.rs";
 
 #[test]
 fn dependencies_point_one_way() {
@@ -180,7 +217,7 @@ fn the_table_in_the_document_is_the_checked_one() {
         .collect();
     let mut checked: Vec<String> =
         RULES.iter().map(|rule| format!("| {} | {} |", rule.name, rule.never)).collect();
-    // The plugins share a row.
+    // Plugins share a row, and so do engines.
     checked.dedup();
     assert_eq!(
         rows, checked,
@@ -200,6 +237,20 @@ fn the_host_knows_no_protocol_by_name() {
             assert!(!lower.contains(word), "{}:{line}: the host names a protocol: {text}", path.display());
         }
     }
+}
+
+#[test]
+fn names_that_clients_know_by_heart_stand_in_one_file_each() {
+    let allowed = [PROTOCOL_NAMES_ALLOWED_IN, BROKER_NAMES_ALLOWED_IN].map(|file| repository().join(file));
+    let mut found = 0;
+    for package in packages().values().filter(|it| it.folder.starts_with(repository().join("kuzzle-host"))) {
+        for (path, line, text) in code_lines(&package.folder.join("src")) {
+            let here = text.contains("amq.");
+            assert!(!here || allowed.contains(&path), "{}:{line}: a reserved name: {text}", path.display());
+            found += usize::from(here);
+        }
+    }
+    assert!(found >= 2, "the files with the names have moved");
 }
 
 #[test]
