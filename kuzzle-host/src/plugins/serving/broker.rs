@@ -24,6 +24,8 @@ use crate::messaging::Messaging;
 const INFO_MAX: usize = 64 * 1024;
 /// Connections of an instance that declares no limit of its own.
 const CONNECTIONS_MAX: usize = 10_000_000;
+/// What the broker calls the anonymous user: clients log in so, and may name it as the user of a message.
+const GUEST: &str = "guest";
 /// Longest that an answer of the API may be waited for.
 const QUIESCE_MAX: Duration = Duration::from_secs(60);
 
@@ -165,7 +167,7 @@ impl BrokerCalls for GenerationBroker {
     }
 
     fn authenticate(&self, connection: u64, mechanism: &str, credentials: Blob, done: Completion) {
-        let proved = requests::user(mechanism, credentials.as_slice());
+        let proved = requests::user(mechanism, credentials.as_slice()).map(|_anonymous| GUEST);
         let reply = match (self.connections.write().get_mut(&connection), proved) {
             (None, _) => not_open(connection),
             (Some(_), Err(reason)) => Reply::from_error(&ApiError::new(401, "security.credentials", reason)),
