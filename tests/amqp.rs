@@ -46,13 +46,11 @@ impl Served {
         assert!(said.starts_with("ok "), "{said}\n{}", self.server.log());
         print!("{said}");
         // Whoever left is forgotten.
-        wait_for("no connection to be left", || (self.shown("connections") == 0).then_some(()));
+        wait_for("no connection to be left", || (self.connections() == 0).then_some(()));
     }
 
-    /// What `serverInfo` shows of the instance under `name`.
-    fn shown(&self, name: &str) -> Value {
-        let info = self.server.request("GET", "/api/_serverInfo", None).json();
-        info["result"]["serverInfo"]["kuzzle"]["protocols"]["amqp"][name].clone()
+    fn connections(&self) -> Value {
+        self.server.instance("amqp")["connections"].clone()
     }
 }
 
@@ -107,7 +105,7 @@ fn clients_hear_goodbye_and_come_back() {
     let served = Served::start();
     let mut client = Process::start(python("amqp", "goodbye.py", [served.port.to_string()]));
     client.wait_for_line("a delivery", 0, |line| line == "consuming");
-    assert_eq!(served.shown("connections"), 1);
+    assert_eq!(served.connections(), 1);
 
     served.server.set_enabled("amqp", false);
     let goodbye = client.wait_for_line("the goodbye", 0, |line| line.starts_with("closed"));
@@ -128,7 +126,7 @@ fn clients_hear_goodbye_and_come_back() {
 
 /// The product's documentation on its literal host and port, against the `plugins.toml` that is shipped.
 struct Documented {
-    server: Server,
+    _server: Server,
     namespace: Option<Namespace>,
     port: u16,
 }
@@ -151,7 +149,7 @@ impl Documented {
         options.rest_port = Some(if namespace.is_some() { 7511 } else { free_port() });
         let server = options.start_in(namespace.as_ref());
         // The server says that it is ready once each protocol has been tried.
-        let documented = Self { server, namespace, port };
+        let documented = Self { _server: server, namespace, port };
         wait_for("the port to answer", || {
             documented.try_run("amqp-declare-queue -u amqp://rabbit:5672 -q ready")
         });
