@@ -1,7 +1,7 @@
 // The API over MQTT, by mqtt.js: `node api.js SCENARIO PORT`.
 'use strict';
 
-const { VERSIONS, check, connect, equal, run, until, version } = require('./common');
+const { VERSIONS, check, connect, equal, run, version } = require('./common');
 
 const json = (message) => JSON.parse(message.text);
 
@@ -45,25 +45,6 @@ run({
     const answer = await client.next();
     equal([answer.topic, json(answer).status], ['answers/here', 200], 'the answer');
     equal(answer.properties.correlationData.toString(), 'seven', 'its correlation data');
-  },
-
-  async realtime(port) {
-    const watcher = await connect(port, { clientId: 'watcher' });
-    await watcher.subscribeAsync('mqtt/watcher', { qos: 1 });
-    const request = (controller, action, body) =>
-      ({ index: 'index', collection: 'collection', controller, action, body });
-    const writer = await connect(port, { clientId: 'writer' });
-    await writer.subscribeAsync('mqtt/writer', { qos: 1 });
-    await ask(writer, { ...request('write', 'createOrReplace', { name: 'x' }), _id: 'first' });
-    equal(json(await writer.next()).status, 200, 'a document');
-    await ask(watcher, request('subscribe', 'on', { equals: { name: 'Ada' } }));
-    const room = json(await watcher.next()).result;
-    check(room.channel && room.roomId, JSON.stringify(room));
-    await watcher.subscribeAsync(room.channel, { qos: 1 });
-    await ask(writer, { ...request('write', 'createOrReplace', { name: 'Ada' }), _id: 'second' });
-    equal(json(await writer.next()).status, 200, 'another');
-    const told = await until('the notification', () => watcher.got.find((message) => message.topic !== 'mqtt/watcher'));
-    equal(JSON.parse(told.text).result._id, 'second', 'the notification');
   },
 
   // Reserved for the host: nobody else answers in its name, or listens to what others ask.

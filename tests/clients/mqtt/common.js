@@ -63,7 +63,7 @@ async function connect(port, options) {
   };
   // What was sent before has come: a message to itself comes after it.
   client.caughtUp = async () => {
-    const topic = `caught-up/${Math.random()}`;
+    const topic = `caught-up/${Math.floor(Math.random() * 1e9)}`;
     await client.subscribeAsync(topic, { qos: 0 });
     await client.publishAsync(topic, 'now', { qos: 1 });
     await until('its own message', () => client.got.some((message) => message.topic === topic));

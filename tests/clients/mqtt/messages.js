@@ -1,7 +1,7 @@
 // Messages from client to client, by mqtt.js: `node messages.js SCENARIO PORT`.
 'use strict';
 
-const { VERSIONS, check, connect, equal, pause, run, until, version } = require('./common');
+const { VERSIONS, check, connect, equal, run, until, version } = require('./common');
 
 const texts = (messages) => messages.map((message) => message.text);
 
@@ -152,9 +152,6 @@ run({
     const published = subscriber.packets.filter((packet) => packet.cmd === 'publish');
     const aliases = published.map((packet) => packet.properties && packet.properties.topicAlias);
     check(aliases.filter((alias) => alias === 1).length === 3, `the server uses the one alias that it may: ${aliases}`);
-    const wrong = await connect(port);
-    wrong.publish('alias/a', 'x', { properties: { topicAlias: 65535 } });
-    equal((await wrong.received('disconnect')).reasonCode, 0x94, 'an alias above the maximum');
   },
 
   async subscriptionIdentifiers(port) {
@@ -212,23 +209,6 @@ run({
       { qos: 1, properties: { correlationData: question.properties.correlationData } });
     const answer = await asker.next();
     equal([answer.text, answer.properties.correlationData.toString()], ['answer', '42'], 'the answer');
-  },
-
-  async receiveMaximum(port) {
-    const held = [];
-    const slow = await connect(port, { properties: { receiveMaximum: 2 },
-      customHandleAcks: (topic, message, packet, done) => held.push(() => done(0)) });
-    await slow.subscribeAsync('window', { qos: 1 });
-    const publisher = await connect(port);
-    for (const text of ['a', 'b', 'c', 'd']) await publisher.publishAsync('window', text, { qos: 1 });
-    const came = () => slow.packets.filter((packet) => packet.cmd === 'publish');
-    await until('two messages', () => came().length >= 2);
-    await pause(300);
-    equal(came().length, 2, 'messages without an acknowledgement');
-    held.shift()();
-    await until('the third', () => came().length >= 3);
-    await pause(300);
-    equal(came().map((packet) => packet.payload.toString()), ['a', 'b', 'c'], 'one for each acknowledgement');
   },
 
   async packetSizes(port) {

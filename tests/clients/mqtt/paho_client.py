@@ -1,8 +1,9 @@
-"""paho-mqtt in each version of the protocol: `paho_client.py PORT`."""
+"""paho-mqtt: `paho_client.py versions|window PORT`."""
 
 import json
 import queue
 import sys
+import time
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -14,12 +15,13 @@ PATIENCE = 30
 class Client:
     """A client that keeps what it gets."""
 
-    def __init__(self, port, protocol, client_id, clean=True):
+    def __init__(self, port, protocol, client_id, clean=True, receive_maximum=None):
         self.got = queue.Queue()
         self.connected = queue.Queue()
         self.subscribed = queue.Queue()
         is_5 = protocol == mqtt.MQTTv5
         more = {} if is_5 else {"clean_session": clean}
+        more["manual_ack"] = receive_maximum is not None
         self.mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol, **more)
         self.mqtt.on_connect = lambda client, data, flags, reason, properties: self.connected.put((flags, reason))
         self.mqtt.on_subscribe = lambda client, data, mid, reasons, properties: self.subscribed.put(reasons)
@@ -29,6 +31,8 @@ class Client:
             more["clean_start"] = clean
             more["properties"] = Properties(PacketTypes.CONNECT)
             more["properties"].SessionExpiryInterval = 0 if clean else 600
+            if receive_maximum is not None:
+                more["properties"].ReceiveMaximum = receive_maximum
         self.mqtt.connect("127.0.0.1", port, **more)
         self.mqtt.loop_start()
         self.flags, reason = self.connected.get(timeout=PATIENCE)
@@ -93,11 +97,30 @@ def check(port, protocol):
         client.leave()
 
 
-def main():
-    port = int(sys.argv[1])
+def versions(port):
     for protocol in (mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5):
         check(port, protocol)
-    print("ok")
 
 
-main()
+def window(port):
+    slow = Client(port, mqtt.MQTTv5, "paho-slow", receive_maximum=2)
+    slow.subscribe("window", 2)
+    publisher = Client(port, mqtt.MQTTv5, "paho-fast")
+    for text in "abcd":
+        publisher.publish("window", text, 1)
+    first, second = slow.next(), slow.next()
+    assert (first.payload, second.payload) == (b"a", b"b")
+    time.sleep(0.3)
+    assert slow.got.empty(), "no more than two without an acknowledgement"
+    slow.mqtt.ack(second.mid, second.qos)
+    assert slow.next().payload == b"c"
+    time.sleep(0.3)
+    assert slow.got.empty(), "one for each acknowledgement"
+    slow.mqtt.ack(first.mid, first.qos)
+    assert slow.next().payload == b"d"
+    for client in (slow, publisher):
+        client.leave()
+
+
+{"versions": versions, "window": window}[sys.argv[1]](int(sys.argv[2]))
+print("ok")

@@ -133,7 +133,9 @@ run({
   async redelivery(port) {
     for (const number of VERSIONS) {
       const id = `again-${number}`;
-      const client = await connect(port, { ...lasting(number, id), customHandleAcks: () => {} });
+      const client = await connect(port, lasting(number, id));
+      // Nothing is acknowledged.
+      client.handleMessage = () => {};
       await client.subscribeAsync('again', { qos: 1 });
       const publisher = await connect(port);
       await publisher.publishAsync('again', 'first', { qos: 1 });
