@@ -1,8 +1,8 @@
 //! AMQP 0.9.1 for kuzzle-host, for the clients of RabbitMQ.
 //!
 //! The protocol itself is `kuzzle-amqp-proto`; here are the sockets. One task serves a connection: it reads into the
-//! [`session`](kuzzle_amqp_proto::session), carries out its actions on the host's broker ([`actions`]), tells it what the
-//! broker has to say ([`events`]), and writes.
+//! [`session`](kuzzle_amqp_proto::session), carries out its actions on the host's broker (`actions`), tells it what the
+//! broker has to say (`events`), and writes.
 
 mod actions;
 mod connection;
