@@ -45,7 +45,6 @@ run({
     equal(told.serverKeepAlive, 5, 'the keep alive of the settings');
     equal(told.receiveMaximum, 100, 'the receive maximum of the settings');
     equal(told.maximumQoS, undefined, 'all of QoS');
-    equal(await refused(port, { ...version(4), clientId: '', clean: false }).catch((error) => error.code), 2, 'no identifier and no clean session');
   },
 
   async keepAlive(port) {
@@ -200,7 +199,11 @@ run({
     equal((await publisher.next()).text, 'kept', 'the retained message');
     const client = await connect(port, lasting(5, 'restarts'));
     check(client.connack.sessionPresent, 'the session is there');
-    for (const text of ['before 1', 'before 2', 'kept']) equal((await client.next(text)).text, text, 'what was missed');
+    // mqtt.js tells of a message of QoS 2 when it is released, which may be after a later one of QoS 1.
+    await until('what was missed', () => client.got.length >= 3);
+    await client.caughtUp();
+    equal(texts(client.got).sort(), ['before 1', 'before 2', 'kept'], 'what was missed');
+    client.got = [];
     await publisher.publishAsync('restart/b', 'after', { qos: 2 });
     const after = await client.next();
     equal([after.text, after.qos, after.properties.subscriptionIdentifier], ['after', 2, 9], 'the subscription');
