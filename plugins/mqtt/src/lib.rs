@@ -3,8 +3,8 @@
 //! A topic is a routing key of the exchange `amq.topic`, with `/` for `.`, so that clients of MQTT, AMQP and STOMP reach
 //! each other. A request to the API is published to the topic `kuzzle`; its answer comes on `mqtt/<client id>`.
 //!
-//! The protocol itself is `kuzzle-mqtt-proto`; here are the sockets and the broker: [`client`] carries out what a session
-//! asks of the broker and tells it what the broker says, [`serve`] moves bytes and keeps the time.
+//! The protocol itself is `kuzzle-mqtt-proto`; here are the sockets and the broker: `client` carries out what a session
+//! asks of the broker and tells it what the broker says, `serve` moves bytes and keeps the time.
 
 mod buffers;
 mod client;

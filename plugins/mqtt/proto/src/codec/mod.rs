@@ -90,22 +90,36 @@ impl QoS {
 /// The kind of a control packet: the upper four bits of its first byte (section 2.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[allow(missing_docs, reason = "the names are the specification's own")]
 pub enum PacketType {
+    /// A client asks to connect.
     Connect = 1,
+    /// The answer to CONNECT.
     ConnAck = 2,
+    /// A message.
     Publish = 3,
+    /// The end of a message of QoS 1.
     PubAck = 4,
+    /// A message of QoS 2 has arrived.
     PubRec = 5,
+    /// A message of QoS 2 may be passed on.
     PubRel = 6,
+    /// The end of a message of QoS 2.
     PubComp = 7,
+    /// A client asks for messages.
     Subscribe = 8,
+    /// The answer to SUBSCRIBE.
     SubAck = 9,
+    /// A client wants messages no longer.
     Unsubscribe = 10,
+    /// The answer to UNSUBSCRIBE.
     UnsubAck = 11,
+    /// A client asks whether the server is there.
     PingReq = 12,
+    /// The answer to PINGREQ.
     PingResp = 13,
+    /// The last packet.
     Disconnect = 14,
+    /// A step of authentication.
     Auth = 15,
 }
 

@@ -10,22 +10,36 @@ use super::{
 
 /// One control packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the specification's own")]
 pub enum Packet {
+    /// [`PacketType::Connect`].
     Connect(Box<Connect>),
+    /// [`PacketType::ConnAck`].
     ConnAck(ConnAck),
+    /// [`PacketType::Publish`].
     Publish(Publish),
+    /// [`PacketType::PubAck`].
     PubAck(Ack),
+    /// [`PacketType::PubRec`].
     PubRec(Ack),
+    /// [`PacketType::PubRel`].
     PubRel(Ack),
+    /// [`PacketType::PubComp`].
     PubComp(Ack),
+    /// [`PacketType::Subscribe`].
     Subscribe(Subscribe),
+    /// [`PacketType::SubAck`].
     SubAck(SubAck),
+    /// [`PacketType::Unsubscribe`].
     Unsubscribe(Unsubscribe),
+    /// [`PacketType::UnsubAck`].
     UnsubAck(UnsubAck),
+    /// [`PacketType::PingReq`].
     PingReq,
+    /// [`PacketType::PingResp`].
     PingResp,
+    /// [`PacketType::Disconnect`].
     Disconnect(Disconnect),
+    /// [`PacketType::Auth`].
     Auth(Auth),
 }
 

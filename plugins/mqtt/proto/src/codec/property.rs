@@ -66,20 +66,29 @@ pub enum Property {
 
 /// Where properties stand, which decides what they may be (table 2-4 of section 2.2.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of the packets")]
 #[repr(u16)]
 pub enum PropertyContext {
+    /// CONNECT.
     Connect = 1,
+    /// CONNACK.
     ConnAck = 2,
+    /// PUBLISH.
     Publish = 4,
+    /// The will of a CONNECT.
     Will = 8,
     /// PUBACK, PUBREC, PUBREL, PUBCOMP.
     Ack = 16,
+    /// SUBSCRIBE.
     Subscribe = 32,
+    /// SUBACK.
     SubAck = 64,
+    /// UNSUBSCRIBE.
     Unsubscribe = 128,
+    /// UNSUBACK.
     UnsubAck = 256,
+    /// DISCONNECT.
     Disconnect = 512,
+    /// AUTH.
     Auth = 1024,
 }
 
