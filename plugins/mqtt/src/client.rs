@@ -30,8 +30,8 @@ const EVENT_BATCHES_MAX: usize = 16;
 /// One client of MQTT.
 pub(crate) struct Client {
     server: Shared,
-    /// What the host is told of it.
-    info: ConnectionInfo,
+    /// What the host is told of it, once.
+    info: Option<ConnectionInfo>,
     /// The protocol.
     pub(crate) session: Session,
     /// What was read and not handled yet.
@@ -55,7 +55,7 @@ impl Client {
         let session = Session::new(Arc::clone(&server.config), Uuid::new_v4().as_u128(), server.now());
         Self {
             server: Arc::clone(server),
-            info,
+            info: Some(info),
             session,
             input: Input::default(),
             link: None,
@@ -168,7 +168,8 @@ impl Client {
     }
 
     fn authenticate(&mut self, credentials: Credentials) {
-        let info = self.info.clone().with("version", version_text(self.session.version()));
+        let version = version_text(self.session.version());
+        let info = self.info.take().unwrap_or_default().with("version", version);
         let connection = match self.server.host.broker().open(&info) {
             Ok(connection) => connection,
             Err(error) => {

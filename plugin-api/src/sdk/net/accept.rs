@@ -150,7 +150,8 @@ async fn watch(
 ) {
     let mut cut = std::pin::pin!(net.lifecycle.cut());
     let connection = tokio::select! {
-        established = establish(&net, listener, stream, peer, place) => match established {
+        // Boxed: it is short, and each idle connection would carry its room.
+        established = Box::pin(establish(&net, listener, stream, peer, place)) => match established {
             Ok(connection) => connection,
             Err(error) => {
                 net.metrics.handshakes_failed.add(1);
