@@ -287,7 +287,7 @@ fn mosquitto_keeps_and_wills() {
     let will = "-i lost -t any --will-topic will --will-payload gone --will-qos 1";
     served.subscribe(will).kill();
     // `timeout` was killed, and what it ran goes on: its identifier is taken over, which ends it.
-    let mut second = served.subscribe(will);
+    let second = served.subscribe(will);
     heir.wait_for_line("the will", 0, |line| line == "will gone");
     second.signal("TERM");
 
