@@ -4,6 +4,8 @@
 #[path = "common/broker.rs"]
 mod common;
 
+use std::collections::HashMap;
+
 use common::{Inbox, both_ways, line, link};
 use kuzzle_plugin_api::sdk::broker::*;
 
