@@ -7,11 +7,12 @@ use std::process::Command;
 use kuzzle_tests::{binaries, errors_page, repository, run_for_text};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/conformance.md",
     "docs/errors.md",
     "docs/operations.md",
     "docs/plugins.md",
@@ -159,6 +160,64 @@ fn compare_settings(explained: &str, shown: &Value) {
         let found: Value = serde_json::from_str(&bare).expect("simple values look the same in JSON");
         assert_eq!(&found, declared[name], "default of `{name}` in plugins.toml");
     }
+}
+
+#[test]
+fn every_row_of_conformance_is_shown_by_tests_that_exist() {
+    let tests = names_of_tests();
+    let text = read("docs/conformance.md");
+    let mut rows = 0;
+    for (number, line) in text.lines().enumerate() {
+        let place = format!("docs/conformance.md:{}", number + 1);
+        let is_row = line.starts_with("| ") && !line.starts_with("| what |");
+        if !is_row {
+            continue;
+        }
+        rows += 1;
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, here, shown_by] = cells[..] else { panic!("{place}: {} cells instead of 3", cells.len()) };
+        let shown_by = in_backquotes(shown_by);
+        if here.starts_with("not yet: ") {
+            assert!(shown_by.is_empty(), "{place}: tests show what is not there yet");
+        } else {
+            assert!(here.starts_with("as measured") || here.starts_with("different: "), "{place}: `{here}`");
+            assert!(!shown_by.is_empty(), "{place}: no test shows it");
+        }
+        for name in shown_by {
+            assert!(tests.contains(name), "{place}: there is no test `{name}`");
+        }
+    }
+    assert!(rows > 100, "the page has lost its rows");
+}
+
+/// Names of all functions that are tests, in every crate of the repository but those that are built apart.
+fn names_of_tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders: Vec<PathBuf> =
+        ["kuzzle-host", "plugin-api", "plugins", "tests"].map(|folder| repository().join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !["target", "node_modules"].contains(&name.as_str()) && !name.starts_with('.')
+            {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                let mut is_test = false;
+                for line in std::fs::read_to_string(&path).unwrap().lines().map(str::trim) {
+                    let signature = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+                    if line == "#[test]" || line.starts_with("#[tokio::test") {
+                        is_test = true;
+                    } else if let Some((name, _)) = signature.and_then(|it| it.split_once('('))
+                        && std::mem::take(&mut is_test)
+                    {
+                        names.insert(name.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    names
 }
 
 #[test]
