@@ -83,6 +83,11 @@ fn mqtt_4_3_messages_arrive_as_their_qos_promises() {
 }
 
 #[test]
+fn mqtt_4_3_1_a_burst_waits_for_its_subscriber() {
+    Served::start().run("messages.js", "burst");
+}
+
+#[test]
 fn mqtt_4_7_topics_and_filters() {
     Served::start().run("messages.js", "topics");
 }

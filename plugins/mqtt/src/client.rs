@@ -203,7 +203,14 @@ impl Client {
 
     fn open_link(&mut self) {
         let Some(connection) = &self.connection else { return };
-        match connection.open_link(LinkOptions::default()) {
+        // No less than what its consumers may leave waiting, which would be dropped.
+        let config = &self.server.config;
+        let options = LinkOptions {
+            outbox_events: config.outbox_max_events,
+            outbox_bytes: config.outbox_max_bytes,
+            ..LinkOptions::default()
+        };
+        match connection.open_link(options) {
             Ok(link) => {
                 let _not_throttled = link.confirm(0, true);
                 self.link = Some(link);

@@ -30,6 +30,17 @@ run({
     }
   },
 
+  async burst(port) {
+    const [publisher, subscriber] = [await connect(port), await connect(port)];
+    await subscriber.subscribeAsync('burst', { qos: 0 });
+    const sent = Array.from({ length: 8000 }, (_, at) => String(at));
+    publisher.stream.setMaxListeners(0);
+    // All of it is written before this process reads again.
+    await Promise.all(sent.map((text) => publisher.publishAsync('burst', text, { qos: 0 })));
+    await until('all messages', () => subscriber.got.length >= sent.length);
+    equal(texts(subscriber.got), sent, 'messages');
+  },
+
   async topics(port) {
     const client = await connect(port, version(4));
     await client.subscribeAsync(['dots.a', 'one/+/three', 'all/#'], { qos: 0 });
