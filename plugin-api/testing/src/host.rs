@@ -302,6 +302,14 @@ impl FakeHost {
         }
     }
 
+    /// Waits until a metric has this value. Through the proxy a change arrives a moment after it was made.
+    #[track_caller]
+    pub fn wait_for_metric(&self, name: &str, value: i64) {
+        self.wait_for(&format!("the metric `{name}` to be {value}"), |host| {
+            (host.metric(name) == Some(value)).then_some(())
+        });
+    }
+
     /// Waits until `number` clients of the API are open, and gives their ids.
     #[track_caller]
     pub fn wait_for_connections(&self, number: usize) -> Vec<u64> {

@@ -201,9 +201,7 @@ fn a_client_that_does_not_read_is_closed_and_the_others_are_not() {
         host.wait_for_log("client closed: too many notifications wait for it");
         assert_eq!(ask(&mut slow, "count"), EVENTS_MAX.to_string());
         assert_eq!(ask(&mut slow, "next"), "closed 503 too slow: too many notifications wait");
-        host.wait_for("the metric", |host| {
-            (host.metric("slow_clients_closed_total") == Some(1)).then_some(())
-        });
+        host.wait_for_metric("slow_clients_closed_total", 1);
     });
 }
 
