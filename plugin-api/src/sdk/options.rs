@@ -17,6 +17,9 @@ pub(crate) struct Options {
     pub(crate) worker_threads: usize,
 }
 
+/// Longer timeouts are taken for this one, a century: a clock can be asked for no time that it does not reach.
+const IDLE_TIMEOUT_MAX_SECS: u64 = 100 * 365 * 24 * 3600;
+
 impl Options {
     pub(crate) fn read(text: &str) -> Result<Self, ApiError> {
         let text = if text.is_empty() { "{}" } else { text };
@@ -30,7 +33,7 @@ impl Options {
         };
         Ok(Self {
             max_connections: usize::try_from(number("max_connections")?).unwrap_or(usize::MAX),
-            idle_timeout: Duration::from_secs(number("idle_timeout_secs")?),
+            idle_timeout: Duration::from_secs(number("idle_timeout_secs")?.min(IDLE_TIMEOUT_MAX_SECS)),
             worker_threads: usize::try_from(number("worker_threads")?).unwrap_or(usize::MAX),
         })
     }
@@ -52,6 +55,9 @@ mod tests {
         let some = Options { max_connections: 5, idle_timeout: Duration::from_secs(60), worker_threads: 2 };
         let text = r#"{"max_connections":5,"idle_timeout_secs":60,"worker_threads":2}"#;
         assert_eq!(Options::read(text).ok(), Some(some));
+        let longest =
+            Options::read(&format!(r#"{{"idle_timeout_secs":{}}}"#, u64::MAX)).unwrap().idle_timeout;
+        assert!(std::time::Instant::now().checked_add(longest).is_some());
         assert!(Options::read("[").is_err());
         assert!(Options::read(r#"{"max_connections":-1}"#).is_err());
     }
