@@ -72,10 +72,17 @@ struct Waker {
 
 impl core::Waker for Waker {
     fn ready(&self, id: u64) {
-        let client = self.client.read().clone();
-        match client {
-            Some(client) => client.ready(id),
-            None => self.missed.write().push(id),
+        let client = {
+            let client = self.client.read();
+            if client.is_none() {
+                // Under the lock, so that whoever sets the client finds it.
+                self.missed.write().push(id);
+            }
+            client.clone()
+        };
+        // Outside the lock: it is a call into the plugin.
+        if let Some(client) = client {
+            client.ready(id);
         }
     }
 }

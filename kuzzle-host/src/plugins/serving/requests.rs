@@ -83,9 +83,9 @@ impl GenerationRequests {
 
     /// Whom to wake when events wait. Those that came before are told of now.
     pub(crate) fn set_client(&self, client: RequestsClient) {
-        let waits = self.outbox.lock().is_waiting();
         *self.client.write() = Some(client.clone());
-        if waits {
+        // Only now: what comes from here on finds the client.
+        if self.outbox.lock().is_waiting() {
             client.ready();
         }
     }
