@@ -32,8 +32,10 @@ def channel_refuses(connection, code, text, action):
     channel = connection.channel()
     try:
         action(channel)
-        # What is not answered is seen by what follows.
-        channel.basic_qos()
+        # What is not answered is seen by what follows, sooner or later.
+        for _ in range(300):
+            channel.basic_qos()
+            connection.process_data_events(0.1)
     except exceptions.ChannelClosedByBroker as closed:
         same((closed.reply_code, closed.reply_text), (code, text), "the reason")
     else:
