@@ -124,6 +124,11 @@ fn clients_hear_goodbye_and_come_back() {
     assert!(status.success(), "{status}\n{}", client.log());
 }
 
+#[test]
+fn what_a_client_keeps_for_too_long_goes_to_another() {
+    Served::start_with("[protocols.amqp.settings]\nacknowledgement_timeout_secs = 1").python("slow.py");
+}
+
 /// The product's documentation on its literal host and port, against the `plugins.toml` that is shipped.
 struct Documented {
     _server: Server,

@@ -27,6 +27,9 @@ kuzzle_plugin_api::settings! {
         refusal_delay_millis: millis = 3_000, range 0..=60_000;
         /// How long a frame may take from its first byte to its last.
         frame_timeout_secs: secs = 30, range 1..=3_600;
+        /// How long a delivery may wait for its acknowledgement before its channel is closed and the message goes to
+        /// another consumer; 0: for ever.
+        acknowledgement_timeout_secs: secs = 1_800, range 0..=31_536_000;
         /// How long a client may leave what is sent to it unread before it is closed.
         write_timeout_secs: secs = 60, range 1..=3_600;
         /// How long a client may take to agree that a channel or the connection is closed.
@@ -75,6 +78,7 @@ pub(crate) fn limits(settings: &AmqpSettings, host_max_bytes: Option<u64>) -> Li
         close_timeout: settings.close_timeout_secs,
         quiesce_timeout: settings.answer_timeout_secs,
         frame_timeout: settings.frame_timeout_secs,
+        acknowledgement_timeout: settings.acknowledgement_timeout_secs,
         write_timeout: settings.write_timeout_secs,
         message_max_bytes: settings.message_max_bytes.min(host_max_bytes.unwrap_or(u64::MAX)),
         assembling_max_bytes: size(settings.unfinished_max_bytes),

@@ -36,6 +36,26 @@ fn each_kind_of_exchange_routes_as_it_says() {
 }
 
 #[test]
+fn every_exchange_that_is_there_from_the_start_can_be_bound_and_the_one_of_traces_is_silent() {
+    let fixture = Fixture::new();
+    let client = fixture.client();
+    client.queue("traces");
+    for kind in ["direct", "fanout", "topic", "headers", "match"] {
+        let kind_of = if kind == "match" { "headers" } else { kind };
+        let name = format!("amq.{kind}");
+        let declare =
+            ExchangeDeclare { name: &name, kind: kind_of, passive: true, ..ExchangeDeclare::default() };
+        client.ask(|link, op| link.declare_exchange(op, &declare)).unwrap();
+        client.queue(kind);
+        client.bind(kind, &name, "k");
+    }
+    client.bind("traces", "amq.rabbitmq.trace", "#");
+    client.publish("amq.direct", "k", "seen");
+    assert_eq!(client.drain("direct"), ["seen"]);
+    assert_eq!(client.drain("traces"), [""; 0]);
+}
+
+#[test]
 fn exchanges_lead_to_exchanges_and_round_trips_end() {
     let fixture = Fixture::new();
     let client = fixture.client();

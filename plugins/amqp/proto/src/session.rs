@@ -319,7 +319,7 @@ impl Session {
             }
         }
         let was_awaiting = !channel.awaited.is_empty();
-        if let Err(fault) = channel.event(event, &mut self.io) {
+        if let Err(fault) = channel.event(event, now, &mut self.io) {
             self.fail(number, fault, now);
         } else if was_awaiting {
             self.finish_channel(number);

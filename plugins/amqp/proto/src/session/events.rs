@@ -1,5 +1,7 @@
 //! What a link says becomes what its client is told.
 
+use std::time::Duration;
+
 use super::{
     actions::{LinkEvent, Message, Outcome, Settle},
     channel::{Answer, Awaited, Channel, Mode},
@@ -26,10 +28,10 @@ impl<'a> Message<'a> {
 
 impl Channel {
     /// Takes one event of the channel's link.
-    pub(super) fn event(&mut self, event: LinkEvent<'_>, io: &mut Io) -> Result<(), Fault> {
+    pub(super) fn event(&mut self, event: LinkEvent<'_>, now: Duration, io: &mut Io) -> Result<(), Fault> {
         match event {
             LinkEvent::Delivery { consumer, delivery, redelivered, settled, message } => {
-                self.delivered(delivery, settled)?;
+                self.delivered(delivery, settled, now, io)?;
                 let Some(consumer) = self.consumer(consumer) else {
                     // Its consumer went while it was on its way.
                     if !settled {
@@ -43,7 +45,7 @@ impl Channel {
                 Ok(())
             }
             LinkEvent::Got { op, delivery, redelivered, settled, messages, message } => {
-                self.delivered(delivery, settled)?;
+                self.delivered(delivery, settled, now, io)?;
                 self.next_answer(op, io)?;
                 let left = u32::try_from(messages).unwrap_or(u32::MAX);
                 let mut contents = io.contents(self.number);
@@ -104,14 +106,14 @@ impl Channel {
         }
     }
 
-    fn delivered(&mut self, delivery: u64, settled: bool) -> Result<(), Fault> {
+    fn delivered(&mut self, delivery: u64, settled: bool, now: Duration, io: &Io) -> Result<(), Fault> {
         if delivery <= self.last_delivery || delivery >= 1 << 63 {
             let detail = format_args!("delivery {delivery} comes behind delivery {}", self.last_delivery);
             return Err(Fault::connection(code::INTERNAL_ERROR, (0, 0), detail));
         }
         self.last_delivery = delivery;
         if !settled {
-            self.unsettled.push(delivery);
+            self.unsettled.push(delivery, now, io.limits.acknowledgement_grain());
         }
         Ok(())
     }

@@ -33,6 +33,9 @@ pub struct Limits {
     pub quiesce_timeout: Duration,
     /// From the first octet of a frame to the last. Default: 30 s.
     pub frame_timeout: Duration,
+    /// How long a delivery may wait for its acknowledgement before its channel is closed; zero: for ever. It is noticed
+    /// with a delay of at most an eighth of that. Default: 30 min.
+    pub acknowledgement_timeout: Duration,
     /// How long a client may leave what is sent to it unread. Default: 60 s.
     pub write_timeout: Duration,
     /// Octets of the largest body. Default: 128 MiB.
@@ -73,6 +76,7 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(10),
             quiesce_timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),
+            acknowledgement_timeout: Duration::from_secs(1800),
             write_timeout: Duration::from_secs(60),
             message_max_bytes: 128 << 20,
             assembling_max_bytes: 256 << 20,
@@ -85,5 +89,12 @@ impl Default for Limits {
             batch_max_actions: 256,
             operations_max: 1024,
         }
+    }
+}
+
+impl Limits {
+    /// How precisely the ages of deliveries are kept.
+    pub(super) fn acknowledgement_grain(&self) -> Duration {
+        self.acknowledgement_timeout / 8
     }
 }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Phase, Session,
     actions::Ending,
-    channel::State,
+    channel::{Channel, State},
     fault::{Fault, code},
+    limits::Limits,
 };
 use crate::codec::frame;
 
@@ -35,6 +36,7 @@ impl Session {
             State::ClosedByServer { until } | State::ClosedByClient { until, .. } => Some(until),
             State::Open | State::Failing => None,
         });
+        let unacknowledged = self.channels.values().filter_map(|channel| self.acknowledgement_due(channel));
         [
             phase,
             self.part_since.map(|since| since + limits.frame_timeout),
@@ -46,6 +48,7 @@ impl Session {
         .into_iter()
         .flatten()
         .chain(closing)
+        .chain(unacknowledged)
         .min()
     }
 
@@ -58,6 +61,39 @@ impl Session {
     /// When the client is given up for silence.
     fn unheard(&self) -> Option<Duration> {
         (self.beats() && self.wants_input()).then(|| self.last_heard + self.heartbeat * 3)
+    }
+
+    /// When a channel is closed for what its client has not acknowledged, or has to be looked at again.
+    fn acknowledgement_due(&self, channel: &Channel) -> Option<Duration> {
+        let Limits { acknowledgement_timeout: timeout, .. } = *self.io.limits;
+        if timeout.is_zero() || channel.state != State::Open {
+            return None;
+        }
+        Some(channel.unsettled.oldest_before(self.io.limits.acknowledgement_grain())? + timeout)
+    }
+
+    /// Closes the channels whose clients have kept a delivery for too long.
+    fn close_unacknowledged(&mut self, now: Duration) {
+        let due = |session: &Session, number: &u16| {
+            let channel = session.channels.get(number)?;
+            session.acknowledgement_due(channel).filter(|due| *due <= now)
+        };
+        let numbers: Vec<u16> =
+            self.channels.keys().filter(|number| due(self, number).is_some()).copied().collect();
+        for number in numbers {
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.unsettled.forget_grains();
+            }
+            if due(self, &number).is_none() {
+                continue;
+            }
+            let timeout = self.io.limits.acknowledgement_timeout.as_millis();
+            let detail = format_args!(
+                "delivery acknowledgement on channel {number} timed out. Timeout value used: {timeout} ms. \
+                 The setting is acknowledgement_timeout_secs"
+            );
+            self.fail(number, Fault::channel(code::PRECONDITION_FAILED, (0, 0), detail), now);
+        }
     }
 
     /// Does what is due by `now`.
@@ -103,6 +139,7 @@ impl Session {
             self.io.shrink();
             self.channels.values_mut().for_each(|channel| channel.awaited.shrink_to_fit());
         }
+        self.close_unacknowledged(now);
         // A channel whose close-ok does not come is forgotten; its number may be used anew.
         self.channels
             .retain(|_, channel| !matches!(channel.state, State::ClosedByServer { until } if over(until)));

@@ -1,6 +1,6 @@
 //! The deliveries of a channel that its client has not settled yet.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// Set in the place of a delivery that was settled before those in front of it.
 const SETTLED: u64 = 1 << 63;
@@ -10,10 +10,14 @@ const SETTLED: u64 = 1 << 63;
 /// Tags come one by one and mostly go from the front. One that goes from the middle leaves a mark, and marks are swept
 /// when they are half of what is kept: so any order of acknowledgements costs a binary search, and memory follows what
 /// is unsettled, not how long the oldest of it has been.
+///
+/// How long the oldest has been there is known up to a grain of time: the first tag of each grain is remembered with its
+/// time, and those that follow within the grain count as the last of it.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     tags: VecDeque<u64>,
     settled: usize,
+    grains: VecDeque<(u64, Duration)>,
 }
 
 impl Unsettled {
@@ -27,9 +31,29 @@ impl Unsettled {
         self.tags.len()
     }
 
-    /// Adds a tag larger than all so far.
-    pub(super) fn push(&mut self, tag: u64) {
+    /// Adds a tag larger than all so far. With a grain of zero no times are kept.
+    pub(super) fn push(&mut self, tag: u64, now: Duration, grain: Duration) {
+        if self.tags.is_empty() {
+            self.grains.clear();
+        }
+        if !grain.is_zero() && self.grains.back().is_none_or(|(_, since)| *since + grain <= now) {
+            self.grains.push_back((tag, now));
+        }
         self.tags.push_back(tag);
+    }
+
+    /// From when on the oldest tag has certainly been there for a grain, as far as is known without a look at the tags:
+    /// it may be later.
+    pub(super) fn oldest_before(&self, grain: Duration) -> Option<Duration> {
+        if self.tags.is_empty() { None } else { self.grains.front().map(|(_, since)| *since + grain) }
+    }
+
+    /// Forgets grains of which every tag was settled, so that [`Unsettled::oldest_before`] speaks of the oldest.
+    pub(super) fn forget_grains(&mut self) {
+        let oldest = self.tags.front().map_or(u64::MAX, |tag| tag & !SETTLED);
+        while self.grains.get(1).is_some_and(|(tag, _)| *tag <= oldest) {
+            self.grains.pop_front();
+        }
     }
 
     /// The largest tag.

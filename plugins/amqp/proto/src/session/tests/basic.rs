@@ -2,6 +2,7 @@
 
 use super::{
     Bench,
+    bench::secs,
     method::{basic, channel, queue},
 };
 use crate::{
@@ -517,4 +518,62 @@ fn what_is_unacknowledged_goes_back_as_soon_as_the_connection_fails() {
     bench.send(1, basic::Qos { prefetch_size: 1, ..Default::default() });
     assert_eq!(bench.broker.ready("q"), 3);
     bench.connection_error(540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", (60, 10));
+}
+
+/// A channel that may wait eight minutes for an acknowledgement, with a consumer of `q`.
+fn patient() -> Bench {
+    let limits = Limits { acknowledgement_timeout: secs(480), ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    bench.consume(1, "q", "c");
+    bench
+}
+
+#[test]
+fn basic_ack_that_does_not_come_in_time_is_406() {
+    let mut bench = patient();
+    bench.publish(1, "q", &Properties::default(), b"kept");
+    delivered(&mut bench);
+    bench.wait(secs(470));
+    bench.silent();
+    bench.wait(secs(75));
+    let text = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 480000 ms. \
+                The setting is acknowledgement_timeout_secs";
+    bench.channel_error(1, 406, text, (0, 0));
+    // Others may have it now.
+    let (got, body) = get(&mut bench, true);
+    assert_eq!((got.redelivered, &body[..]), (true, &b"kept"[..]));
+}
+
+#[test]
+fn basic_ack_in_time_keeps_a_channel_for_ever() {
+    let mut bench = patient();
+    for turn in 1..200 {
+        bench.publish(1, "q", &Properties::default(), b"one");
+        bench.publish(1, "q", &Properties::default(), b"two");
+        delivered(&mut bench);
+        delivered(&mut bench);
+        // One of the two is always there, and never the same for long.
+        bench.wait(secs(400));
+        let tag = turn * 2 - 1;
+        bench.send(1, basic::Ack { delivery_tag: tag, multiple: true });
+        bench.wait(secs(30));
+        bench.send(1, basic::Ack { delivery_tag: tag + 1, multiple: false });
+    }
+    bench.wait(secs(10_000));
+    bench.silent();
+}
+
+#[test]
+fn basic_ack_may_be_waited_for_without_an_end() {
+    let limits = Limits { acknowledgement_timeout: secs(0), ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    bench.publish(1, "q", &Properties::default(), b"kept");
+    get(&mut bench, false);
+    bench.wait(secs(1_000_000));
+    bench.send(1, basic::Ack { delivery_tag: 1, multiple: false });
+    bench.silent();
 }

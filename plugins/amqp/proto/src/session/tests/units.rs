@@ -1,6 +1,6 @@
 //! Parts by themselves.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ proptest! {
             match step {
                 0 | 1 => {
                     last += 1 + value % 3;
-                    unsettled.push(last);
+                    unsettled.push(last, Duration::ZERO, Duration::ZERO);
                     model.insert(last);
                 }
                 2 => {
@@ -48,9 +48,9 @@ proptest! {
 #[test]
 fn unsettled_deliveries_take_no_more_memory_than_they_are() {
     let mut unsettled = Unsettled::default();
-    unsettled.push(1);
+    unsettled.push(1, Duration::ZERO, Duration::from_secs(1));
     for tag in 2..100_000 {
-        unsettled.push(tag);
+        unsettled.push(tag, Duration::from_millis(tag), Duration::from_secs(1));
         assert!(unsettled.remove(tag));
     }
     assert_eq!(unsettled.len(), 1);
