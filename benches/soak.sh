@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# `make soak`: SOAK_MINUTES (60) of REST, AMQP and MQTT at half of what the machine can carry of all three at once, found
-# in the first seconds, with socket.io loaded, switched off and on again once a minute. Fails when an answer is wrong,
-# when a message is lost, when a connection that should stay breaks, or when the server's memory at the end is more than
+# `make soak`: SOAK_MINUTES (60) of REST, AMQP and MQTT at half (SOAK_PERCENT=50) of what the machine can carry of all
+# three at once, found in the first seconds, with socket.io loaded, switched off and on again once a minute. Fails when an
+# answer is wrong, when a message is lost or not delivered in time, when a connection that should stay breaks, or when the server's memory at the end is more than
 # 5 % above that after the second minute (by then every buffer and cache has its size).
 set -euo pipefail
 cd "$(dirname "$0")"
 
 TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-../target}")
-MINUTES=${SOAK_MINUTES:-60}
+MINUTES=${SOAK_MINUTES:-60} PERCENT=${SOAK_PERCENT:-50}
 export KBENCH=$TARGET_DIR/release RUN=${RUN:-$PWD/run/soak}
 CARGO_TARGET_DIR=$TARGET_DIR cargo build --release --locked --manifest-path kit/Cargo.toml
 mkdir -p "$RUN"
@@ -56,17 +56,23 @@ carry() {
 speed() { sed -E 's/.*"recv_s":([0-9]+),"acks_s":([0-9]+),.*/\1 \2/' "$1" | awk '{ print ($1 > $2 ? $1 : $2) }'; }
 
 jobs="rest amqp mqtt"
-declare -A half started
+# Fails when less than 95 % of what a result says was sent has come back.
+kept_up() {
+    sed -E 's/.*"sent_s":([0-9]+),"recv_s":([0-9]+),.*/\1 \2/' "$RUN/$1.json" |
+        awk -v job="$1" '$2 * 100 < $1 * 95 { print job ": of " $1 " a second only " $2 " came" > "/dev/stderr"; exit 1 }'
+}
+
+declare -A share started
 for job in $jobs; do carry "$job" 8 0 >"$RUN/$job.json" & started[$job]=$!; done
 for job in $jobs; do
     wait "${started[$job]}"
-    half[$job]=$(($(speed "$RUN/$job.json") / 2))
-    echo "$job: half load is ${half[$job]} a second"
+    share[$job]=$(($(speed "$RUN/$job.json") * PERCENT / 100))
+    echo "$job: $PERCENT % is ${share[$job]} a second"
 done
 
 first=
 for minute in $(seq "$MINUTES"); do
-    for job in $jobs; do carry "$job" 55 "${half[$job]}" & started[$job]=$!; done
+    for job in $jobs; do carry "$job" 55 "${share[$job]}" >"$RUN/$job.json" & started[$job]=$!; done
     "$KBENCH/kbench" run --proto sio --addr "127.0.0.1:$sio" --pubs 32 --layout pair --window 1 --dur 20 --eio 3 \
         --ok '"status":200' --name socketio \
         --req '["kuzzle",{"requestId":"{i}","controller":"read","action":"now","metadata":{"t":"{T}","p":"{pad}"}}]'
@@ -74,7 +80,10 @@ for minute in $(seq "$MINUTES"); do
     waits_until not answers
     plugins true
     waits_until answers
-    for job in $jobs; do wait "${started[$job]}"; done
+    for job in $jobs; do
+        wait "${started[$job]}" || { cat "$RUN/$job.json" >&2; exit 1; }
+        kept_up "$job"
+    done
     now=$(memory)
     [ "$minute" -gt 2 ] || first=$now
     echo "minute $minute of $MINUTES: $now KiB"

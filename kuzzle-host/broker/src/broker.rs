@@ -252,7 +252,9 @@ impl Core {
             self.call_when_synced(&link, next);
         }
         for dead in fx.dead {
+            let queue = Arc::clone(&dead.queue);
             self.dead_letter(dead, next);
+            queue.buried();
         }
         for queue in fx.loads {
             if let Err(error) = self.load(&queue, next) {
@@ -327,6 +329,7 @@ impl Core {
                 }
             }
         }
+        self.count_entries();
         self.check_alarms(&mut fx);
         self.relieve_all(&mut fx);
         self.finish(fx);

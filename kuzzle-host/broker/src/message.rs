@@ -205,17 +205,25 @@ pub(crate) fn without_blind_copies(properties: &[u8]) -> Bytes {
     Bytes::copy_from_slice(properties)
 }
 
-/// Counts the bytes of messages in memory.
+/// Counts the bytes of messages in memory, and of what queues know of those that are not.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(AtomicU64);
+pub(crate) struct Memory {
+    messages: AtomicU64,
+    entries: AtomicU64,
+}
 
 impl Memory {
     pub(crate) fn used(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.messages.load(Ordering::Relaxed) + self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Sets what the entries of all queues take: it is counted now and then, not with each.
+    pub(crate) fn set_entries(&self, bytes: u64) {
+        self.entries.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Charge {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.messages.fetch_add(bytes as u64, Ordering::Relaxed);
         Charge { memory: Arc::clone(self), bytes: bytes as u64 }
     }
 }
@@ -229,7 +237,7 @@ pub(crate) struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.messages.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

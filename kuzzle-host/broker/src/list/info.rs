@@ -43,7 +43,7 @@ pub struct BrokerInfo {
     pub delivered: Rate,
     /// Messages dropped for slow consumers.
     pub dropped: u64,
-    /// Bytes of messages in memory.
+    /// Bytes of messages in memory, and of what queues know of those that are not.
     pub memory_bytes: u64,
     /// Why publishers are blocked, if they are.
     pub alarm: Option<&'static str>,

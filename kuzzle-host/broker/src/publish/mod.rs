@@ -12,13 +12,12 @@ use smallvec::SmallVec;
 use crate::arguments::Overflow;
 use crate::broker::Core;
 use crate::direct_reply;
-use crate::effects::{Dead, DeadReason, Effects};
+use crate::effects::Effects;
 use crate::error::{Code, Error};
 use crate::events::LinkEvent;
 use crate::ingress::KeyClass;
 use crate::link::LinkCore;
 use crate::message::{self, Facts, Origin};
-use crate::queue::Slot;
 use crate::session::Session;
 use crate::store::NewMessage;
 use crate::topic;
@@ -243,12 +242,7 @@ impl Core {
         let queue = &full.queue;
         if queue.args.overflow == Overflow::RejectPublishDlx && queue.args.dead_letter_exchange.is_some() {
             let new = new_message(route, properties.clone(), facts, publish, now);
-            fx.dead.push(Dead {
-                queue: Arc::clone(queue),
-                slot: Slot::Message(self.message(new, None, None)),
-                reason: DeadReason::MaxLength,
-                order: None,
-            });
+            queue.bury_unseen(self.message(new, None, None), fx);
         }
         let detail = format!("queue '{}' in vhost '{}' is full", queue.name, queue.vhost);
         Err(Error::new(Code::ResourceError, detail))

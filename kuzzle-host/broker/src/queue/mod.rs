@@ -122,6 +122,10 @@ struct State {
     tags: Tags,
     /// The head is being read from the journal.
     loading: bool,
+    /// Not before then: it could not be read.
+    load_after: u64,
+    /// Dead letters that were taken from here and are not published yet.
+    burying: usize,
     deleted: bool,
     /// Last use of a queue that expires.
     used_at: u64,
@@ -173,6 +177,8 @@ impl Queue {
                 next_seq: 0,
                 tags: Tags::default(),
                 loading: false,
+                load_after: 0,
+                burying: 0,
                 deleted: false,
                 used_at: now,
                 timer_at: NEVER,
@@ -264,12 +270,12 @@ impl Queue {
             // At its very time a message may still reach a consumer that waits for it.
             if head.expires_at < now {
                 if let Some(entry) = state.ready.pop() {
-                    self.bury(entry, DeadReason::Expired, fx);
+                    self.bury(state, entry, DeadReason::Expired, fx);
                 }
                 continue;
             }
             let Slot::Message(message) = &head.slot else {
-                self.ask_for_load(state, fx);
+                self.ask_for_load(state, now, fx);
                 break;
             };
             let Some(chosen) = state.consumers.choose() else { break };
@@ -302,7 +308,7 @@ impl Queue {
                 Offered::Dropped => {
                     let Some(entry) = state.ready.pop() else { break };
                     fx.dropped += 1;
-                    self.bury(entry, DeadReason::MaxLength, fx);
+                    self.bury(state, entry, DeadReason::MaxLength, fx);
                 }
                 Offered::Stalled | Offered::Gone => state.consumers.stall(chosen),
             }
@@ -319,8 +325,8 @@ impl Queue {
         }
     }
 
-    fn ask_for_load(self: &Arc<Self>, state: &mut State, fx: &mut Effects) {
-        if !state.loading {
+    fn ask_for_load(self: &Arc<Self>, state: &mut State, now: u64, fx: &mut Effects) {
+        if !state.loading && now >= state.load_after {
             state.loading = true;
             fx.loads.push(Arc::clone(self));
         }
@@ -334,26 +340,39 @@ impl Queue {
         };
         while over(state) {
             let Some(entry) = state.ready.pop_lowest() else { break };
-            self.bury(entry, DeadReason::MaxLength, fx);
+            self.bury(state, entry, DeadReason::MaxLength, fx);
         }
     }
 
     /// Buries what is past its time at the head.
     fn expire(self: &Arc<Self>, state: &mut State, now: u64, fx: &mut Effects) {
         while let Some(entry) = state.ready.pop_expired(now) {
-            self.bury(entry, DeadReason::Expired, fx);
+            self.bury(state, entry, DeadReason::Expired, fx);
         }
         self.set_timer(state, fx);
     }
 
     /// A message that leaves other than by being settled as done.
-    fn bury(self: &Arc<Self>, entry: Entry, reason: DeadReason, fx: &mut Effects) {
+    fn bury(self: &Arc<Self>, state: &mut State, entry: Entry, reason: DeadReason, fx: &mut Effects) {
         if self.args.dead_letter_exchange.is_some() {
             let order = entry.is_durable().then_some(entry.order);
+            state.burying += 1;
             fx.dead.push(Dead { queue: Arc::clone(self), slot: entry.slot, reason, order });
         } else {
             self.forget(&entry, fx);
         }
+    }
+
+    /// A message that the queue refuses is its dead letter all the same.
+    pub(crate) fn bury_unseen(self: &Arc<Self>, message: Arc<Message>, fx: &mut Effects) {
+        self.state.lock().burying += 1;
+        let slot = Slot::Message(message);
+        fx.dead.push(Dead { queue: Arc::clone(self), slot, reason: DeadReason::MaxLength, order: None });
+    }
+
+    /// A dead letter was published.
+    pub(crate) fn buried(&self) {
+        self.state.lock().burying -= 1;
     }
 
     /// An entry that is no more: the journal is told.
@@ -369,6 +388,9 @@ impl Queue {
             && state.consumers.len() == 0
         {
             at = at.min(state.used_at.saturating_add(expires));
+        }
+        if state.load_after > 0 {
+            at = at.min(state.load_after);
         }
         if at < state.timer_at {
             state.timer_at = at;
@@ -390,6 +412,10 @@ impl Queue {
             return true;
         }
         self.expire(&mut state, now, fx);
+        if state.load_after > 0 && state.load_after <= now {
+            state.load_after = 0;
+            self.pump(&mut state, now, fx);
+        }
         false
     }
 
@@ -432,10 +458,12 @@ impl Queue {
         ready
     }
 
-    /// Calls `with` with all entries, unsettled ones too, in any order and under the lock.
-    pub(crate) fn with_entries(&self, with: impl FnOnce(&mut dyn Iterator<Item = &Entry>)) {
+    /// Calls `with` with all entries, unsettled ones too, in any order and under the lock, and with whether some have
+    /// left that are not yet where they go.
+    pub(crate) fn with_entries(&self, with: impl FnOnce(&mut dyn Iterator<Item = &Entry>, bool)) {
         let state = self.state.lock();
-        with(&mut state.unsettled.iter().map(|(_, entry)| entry).chain(state.ready.iter()));
+        let mut entries = state.unsettled.iter().map(|(_, entry)| entry).chain(state.ready.iter());
+        with(&mut entries, state.burying > 0);
     }
 
     /// Whether the journal knows of the queue. One that ends with its connection is not worth it.

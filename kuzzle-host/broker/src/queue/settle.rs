@@ -22,6 +22,9 @@ pub enum Outcome {
     Reject,
 }
 
+/// How long a queue whose head cannot be read waits before it is tried again.
+const LOAD_AGAIN_MS: u64 = 10_000;
+
 /// What getting from a queue came to.
 pub(crate) enum Got {
     Empty,
@@ -89,7 +92,7 @@ impl Queue {
                 }
                 Outcome::Reject => {
                     self.count(SETTLED, 1);
-                    self.bury(entry, DeadReason::Rejected, fx);
+                    self.bury(&mut state, entry, DeadReason::Rejected, fx);
                 }
             }
         }
@@ -206,7 +209,12 @@ impl Queue {
         }
         state.ready.note_loaded(n);
         if lost == 0 {
+            state.load_after = 0;
             self.pump(&mut state, now, fx);
+        } else {
+            // The disk may be well again by then; what waits must not be skipped meanwhile.
+            state.load_after = now + LOAD_AGAIN_MS;
+            self.set_timer(&mut state, fx);
         }
         lost
     }

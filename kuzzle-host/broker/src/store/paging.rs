@@ -10,10 +10,13 @@ use crate::broker::Core;
 use crate::effects::Effects;
 use crate::error::{Code, Error};
 use crate::message::{Facts, Message};
-use crate::queue::Queue;
+use crate::queue::{Entry, Queue};
 
 /// Messages read at once for the head of a queue.
 const LOADED_AT_ONCE: usize = 128;
+
+/// What is left of a message in memory when only the journal has it, with what the allocator adds.
+const STORED_BYTES: usize = size_of::<Stored>() + 32;
 
 /// Messages at the head of a queue that stay in memory.
 const KEPT_AT_HEAD: usize = 256;
@@ -85,6 +88,19 @@ impl Core {
         // One that was settled meanwhile may have gone from the journal too.
         let lost = queue.loaded(&mut messages, self.now(), fx);
         failed.filter(|_| lost > 0).map_or(Ok(()), Err)
+    }
+
+    /// Counts what the entries of queues take: they stay when their messages have left, and millions of them are worth
+    /// an alarm.
+    pub(crate) fn count_entries(&self) {
+        let mut bytes = 0;
+        for vhost in self.vhosts.read().values() {
+            for queue in vhost.topology.read().queues.values() {
+                let counts = queue.counts();
+                bytes += (counts.ready + counts.unsettled) * size_of::<Entry>() + counts.paged * STORED_BYTES;
+            }
+        }
+        self.memory.set_entries(bytes as u64);
     }
 
     /// Lets queues leave their messages in the journal while too much is in memory, the longest first.

@@ -19,6 +19,8 @@ use crate::vhost;
 pub(super) struct Tidying {
     /// Bytes of the last picture.
     picture_bytes: u64,
+    /// Bytes of the messages that were live then.
+    live_bytes: u64,
 }
 
 /// Bytes of entries in one record of a picture.
@@ -31,6 +33,8 @@ const SPARSE_PERCENT: u64 = 30;
 #[derive(Default)]
 struct Live {
     messages: Vec<Arc<Stored>>,
+    /// Some were on their way from one queue to another, and may have been seen in neither.
+    incomplete: bool,
 }
 
 impl Store {
@@ -41,8 +45,8 @@ impl Store {
         }
         let mut tidying = self.tidying.lock();
         let since = self.journal.appended().saturating_sub(self.journal.root());
-        // A picture costs as much as it holds, so it waits until the log has grown by more than that.
-        let due = core.options.segment_bytes.max(tidying.picture_bytes * 3);
+        // A picture costs as much as it holds and looks at, so it waits until the log has grown by a part of that.
+        let due = core.options.segment_bytes.max(tidying.picture_bytes * 3).max(tidying.live_bytes / 4);
         if since < due {
             return;
         }
@@ -78,7 +82,8 @@ impl Store {
         self.journal.flush()?;
         self.journal.set_root(begin.position).map_err(|error| error.to_string())?;
         tidying.picture_bytes = end - begin.position;
-        self.release(live, begin.position, clean)
+        tidying.live_bytes = live.messages.iter().map(|stored| u64::from(stored.len)).sum();
+        if live.incomplete { Ok(()) } else { self.release(live, begin.position, clean) }
     }
 
     /// Writes all that is live; messages only by where they are.
@@ -96,9 +101,8 @@ impl Store {
                     }
                     self.retained_of(&vhost.name, exchange, &mut live);
                 }
-                let queues: Vec<Arc<Queue>> =
-                    topology.queues.values().filter(|queue| queue.is_kept()).cloned().collect();
-                for queue in &queues {
+                let queues: Vec<Arc<Queue>> = topology.queues.values().cloned().collect();
+                for queue in queues.iter().filter(|queue| queue.is_kept()) {
                     self.append(&queue_record(queue), false);
                 }
                 for exchange in topology.exchanges.values() {
@@ -138,12 +142,16 @@ impl Store {
     }
 
     fn retained_of(&self, vhost: &str, exchange: &Exchange, live: &mut Live) {
-        for (key, retained) in exchange.retained.iter().filter(|(_, retained)| retained.durable) {
+        for (key, retained) in exchange.retained.iter() {
             let stored = match &retained.slot {
                 Slot::Message(message) => message.stored.as_ref(),
                 Slot::Paged(stored) => Some(stored),
             };
             let Some(stored) = stored else { continue };
+            live.messages.push(Arc::clone(stored));
+            if !retained.durable {
+                continue;
+            }
             let record = Writer::new(kind::RETAINED)
                 .text(vhost)
                 .text(&exchange.name)
@@ -156,16 +164,16 @@ impl Store {
                 .u64(retained.expires_at)
                 .u8(retained.persistent.into());
             self.append(&record, false);
-            live.messages.push(Arc::clone(stored));
         }
     }
 
     fn entries_of(&self, queue: &Queue, live: &mut Live) {
         let mut chunk = Writer::new(kind::ENTRIES).u64(queue.id);
         // All under the queue's lock, so that a settlement comes after what it settles.
-        queue.with_entries(|entries| {
+        queue.with_entries(|entries, burying| {
+            live.incomplete |= burying;
             for entry in entries {
-                // Transient ones that lie in the journal are needed too, as long as the broker runs.
+                // What only memory knows to be in the queue is needed too, as long as the broker runs.
                 let Some(stored) = entry.stored() else { continue };
                 live.messages.push(Arc::clone(stored));
                 if !entry.is_durable() {
@@ -193,7 +201,9 @@ impl Store {
                     chunk = Writer::new(kind::ENTRIES).u64(queue.id);
                 }
             }
-            self.append(&chunk, false);
+            if queue.is_kept() {
+                self.append(&chunk, false);
+            }
         });
     }
 

@@ -307,6 +307,70 @@ fn the_journal_stays_in_proportion_to_what_is_live() {
 }
 
 #[test]
+fn what_left_memory_stays_in_the_journal_as_long_as_any_queue_has_it() {
+    // A queue that the journal knows nothing of, beside one that it keeps and that is emptied at once.
+    let disk = SimulatedDisk::default();
+    let options = Options { page_out_above_bytes: 100_000, memory_max_bytes: 100 << 20, ..small() };
+    let fixture = Fixture::on(&disk, options);
+    let client = fixture.client();
+    client.queue("passing");
+    client.queue_with(durable("kept"));
+    client.queue_with(QueueDeclare {
+        name: "own",
+        durable: true,
+        exclusive: true,
+        ..QueueDeclare::default()
+    });
+    let brief = ExchangeDeclare { name: "brief", kind: "topic", ..ExchangeDeclare::default() };
+    client.ask(|link, op| link.declare_exchange(op, &brief)).unwrap();
+    for queue in ["passing", "kept", "own"] {
+        client.bind(queue, "amq.fanout", "");
+    }
+    let text = |n: usize| format!("{n} {}", "x".repeat(1_000));
+    client.bind("kept", "brief", "#");
+    let properties = Properties { delivery_mode: Some(2), ..Properties::default() }.encode();
+    client.send(Publish { retain: true, properties: &properties, ..message("brief", "key", "retained") });
+    client.ask(|link, op| link.confirm(op, true)).unwrap();
+    for n in 0..1_500 {
+        let seq = match n % 2 {
+            0 => client.persistent("amq.fanout", "", &text(n)),
+            _ => client.publish("amq.fanout", "", &text(n)),
+        };
+        if n % 50 == 49 {
+            client.confirmed(seq);
+            assert_eq!(client.drain("kept").len(), 50 + usize::from(n == 49));
+            fixture.pass(1_000);
+        }
+    }
+    client.queue("late");
+    let retained = RetainedWanted::Always;
+    client
+        .bind_with(Bind {
+            source: "brief",
+            destination: "late",
+            routing_key: "#",
+            retained,
+            ..Bind::default()
+        })
+        .unwrap();
+    for queue in ["passing", "own"] {
+        let counts = fixture.broker.queues(None).into_iter().find(|info| &*info.name == queue).unwrap();
+        assert!(counts.paged > 1_000, "{counts:?}");
+        let all: Vec<String> = (0..1_500).map(text).collect();
+        assert!(client.drain(queue) == all, "{queue}");
+    }
+    assert_eq!(client.drain("late"), ["retained"]);
+    // And what nobody has any more is given back.
+    for _ in 0..4 {
+        let seq = (0..500).map(|n| client.persistent("", "kept", &text(n))).last().unwrap();
+        client.confirmed(seq);
+        client.drain("kept");
+        fixture.pass(1_000);
+    }
+    assert!(fixture.broker.info().journal_bytes < 1_000_000, "{}", fixture.broker.info().journal_bytes);
+}
+
+#[test]
 fn queues_greater_than_memory_page_out_and_come_back_in_order() {
     for persistent in [true, false] {
         let disk = SimulatedDisk::default();

@@ -9,6 +9,9 @@ use super::*;
 
 const QUEUES: [&str; 3] = ["q0", "q1", "q2"];
 
+/// One that does not outlast the broker, though what is in it may be in the journal too.
+const TRANSIENT: usize = 2;
+
 #[derive(Debug, Clone)]
 enum Op {
     /// To one queue, or with 3 to all of them.
@@ -132,8 +135,8 @@ fn start(disk: &SimulatedDisk, sync_takes: Duration) -> (Fixture, Client) {
     disk.set_sync_takes(sync_takes);
     let fixture = Fixture::on(disk, options());
     let client = fixture.client();
-    for queue in QUEUES {
-        client.queue_with(QueueDeclare { name: queue, durable: true, ..QueueDeclare::default() });
+    for (n, queue) in QUEUES.into_iter().enumerate() {
+        client.queue_with(QueueDeclare { name: queue, durable: n != TRANSIENT, ..QueueDeclare::default() });
         client.bind(queue, "amq.fanout", "");
     }
     client.ask(|link, op| link.confirm(op, true)).unwrap();
@@ -149,12 +152,13 @@ fn ready(fixture: &Fixture, queue: usize) -> Vec<(u64, bool)> {
 /// After a restart: takes what was found for true, if it may be.
 fn adopt(model: &mut Model, fixture: &Fixture, clean: bool) {
     model.unsettled.clear();
+    model.queues[TRANSIENT].clear();
     // Written as one record, a message is in all of its queues or in none.
     let found: Vec<Vec<(u64, bool)>> = (0..QUEUES.len()).map(|queue| ready(fixture, queue)).collect();
     for (_, messages) in std::mem::take(&mut model.unconfirmed) {
         let there: Vec<bool> = messages
             .iter()
-            .filter(|(queue, n)| !model.queues[*queue][n].settled)
+            .filter(|(queue, n)| *queue != TRANSIENT && !model.queues[*queue][n].settled)
             .map(|(queue, n)| found[*queue].iter().any(|(found, _)| found == n))
             .collect();
         assert!(there.windows(2).all(|pair| pair[0] == pair[1]), "half of {messages:?} is there");
