@@ -13,4 +13,5 @@ pub mod commands;
 
 pub(crate) use declaration::closest;
 pub use declaration::{ConfigErrors, Problem};
+pub(crate) use library::give_back as give_back_memory;
 pub use manager::{Options, Plan, Plugins, Status};

@@ -2,6 +2,7 @@
 
 mod data;
 mod facts;
+mod memory;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{Config, SyncChoice};
 use crate::listen::{bind, check_exposure};
 use crate::messaging::Messaging;
-use crate::plugins::{Options as PluginOptions, Plan, Plugins, Status};
+use crate::plugins::{Options as PluginOptions, Plan, Plugins, Status, give_back_memory};
 use crate::rest::{self, Rest};
 pub use data::{Surroundings, data_dir};
 use facts::HostFacts;
@@ -122,12 +123,15 @@ async fn serve(rest: Rest, plugins: Plugins, started: Instant, deadline: Duratio
     let mut interrupt = catch(SignalKind::interrupt())?;
     let mut hang_up = catch(SignalKind::hangup())?;
     let mut is_ready = false;
+    let mut give_back = std::pin::pin!(memory::give_back_when_quiet());
     loop {
         tokio::select! {
             () = plugins.settled(), if !is_ready => {
                 is_ready = true;
                 tracing::info!(ms = started.elapsed().as_millis() as u64, "ready");
+                let _not_waited_for = tokio::task::spawn_blocking(give_back_memory);
             }
+            never = &mut give_back => match never {},
             _ = hang_up.recv() => plugins.reload(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

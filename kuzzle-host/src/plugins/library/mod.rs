@@ -2,6 +2,7 @@
 
 mod elf;
 mod find;
+mod give_back;
 mod load;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::declaration::Source;
 pub(crate) use elf::Manifest;
 pub(crate) use find::SearchPath;
+pub(crate) use give_back::give_back;
 
 /// Largest file that is taken for a plugin, in bytes.
 const FILE_MAX_BYTES: u64 = 512 << 20;
