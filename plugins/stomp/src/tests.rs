@@ -1,0 +1,1 @@
+//! The plugin on a fake host, called directly and through the proxy.
