@@ -9,7 +9,7 @@
 #   make docs    the API documentation of every package, and docs/errors.md
 
 SHELL := /bin/bash
-PLUGINS := socketio amqp mqtt
+PLUGINS := socketio amqp mqtt stomp
 BIN_DIR := $(or $(CARGO_TARGET_DIR),target)/release
 
 .PHONY: build run test bench soak fuzz docs

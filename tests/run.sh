@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PLUGINS=${PLUGINS:-socketio amqp mqtt}
+PLUGINS=${PLUGINS:-socketio amqp mqtt stomp}
 TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export CARGO_TARGET_DIR=$TARGET_DIR CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 STARTED=$SECONDS
