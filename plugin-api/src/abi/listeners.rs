@@ -17,10 +17,12 @@ pub struct Listener {
     pub id: u64,
     /// The address as bound, such as `127.0.0.1:7512`.
     pub address: RString,
-    /// How the declaration wants it spoken to: `tcp`, `ws`, or what else a plugin offers.
+    /// How the declaration wants it spoken to: `tcp` as a stream of bytes, `ws` in messages of WebSockets. TLS, where the
+    /// options have it, is below either.
     pub scheme: RString,
-    /// A JSON object: `tls` (`certificate` and `key`, paths of PEM files), `proxy_protocol` (boolean), and whatever later
-    /// hosts add; all optional.
+    /// A JSON object: `tls` (`certificate` and `key`, paths of PEM files), `proxy_protocol` (boolean), for `ws` also
+    /// `websocket` (`paths`, and `allowed_origins` of web pages; lists of strings), and whatever later hosts add; all
+    /// optional.
     pub options: RString,
     /// The socket, a duplicate for this receiver, already listening. Clients that came before wait in its backlog.
     pub socket: SocketHandle,

@@ -19,7 +19,7 @@ use super::net::{BoundListener, Net, NetMetrics, Serve, accept_loop};
 use super::options::Options;
 use super::requests::Hub;
 use super::runtime::InstanceRuntime;
-use super::{Connection, Host, Lifecycle, Phase, Protocol, Settings};
+use super::{Connection, Host, Lifecycle, Phase, Protocol, Settings, WebSocket};
 use crate::abi::{
     self, ApiError, BrokerClient, Completion, HostRef, Instance, InstanceCalls, LayoutMismatch, Listeners,
     RequestsClient, Service, ServiceLookup, ServiceRef, StartArguments, Status, StatusCalls, StopReport,
@@ -86,7 +86,7 @@ impl<P: Protocol> Running<P> {
         let mut runtime = InstanceRuntime::start(&arguments.instance, options.worker_threads, &sink)?;
         let host = Host::new(host_ref, arguments, lifecycle, metrics, Arc::clone(&hub), Arc::clone(&broker));
         let made = runtime.handle().cloned().ok_or_else(|| ended("its runtime")).and_then(|handle| {
-            let bound = bind(&handle, listeners.as_ref())?;
+            let bound = bind(&handle, listeners.as_ref(), P::WEBSOCKET)?;
             Ok((bound, run_start::<P>(&handle, host, settings)?, handle))
         });
         let (bound, protocol, handle) = made.inspect_err(|_error| {
@@ -134,10 +134,14 @@ impl<P: Protocol> Running<P> {
 }
 
 /// Takes the instance's listeners over.
-fn bind(handle: &Handle, listeners: Option<&Listeners>) -> Result<Vec<BoundListener>, ApiError> {
+fn bind(
+    handle: &Handle,
+    listeners: Option<&Listeners>,
+    websocket: Option<WebSocket>,
+) -> Result<Vec<BoundListener>, ApiError> {
     let _inside = handle.enter();
     let handed = listeners.map(Listeners::list).transpose()?;
-    handed.into_iter().flatten().map(BoundListener::take).collect()
+    handed.into_iter().flatten().map(|listener| BoundListener::take(listener, websocket)).collect()
 }
 
 /// Runs the protocol's `start` on the instance's runtime and waits for it here.

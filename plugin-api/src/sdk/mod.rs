@@ -2,7 +2,7 @@
 //!
 //! An author implements [`Protocol`], declares settings with [`settings!`](crate::settings), and exports both with
 //! [`export_plugin!`](crate::export_plugin). The kit makes the runtime, accepts connections from the sockets that the
-//! host has bound, speaks TLS and the PROXY protocol where a listener is declared so, keeps limits and timeouts, sends
+//! host has bound, speaks TLS, WebSocket and the PROXY protocol where a listener is declared so, keeps limits and timeouts, sends
 //! log lines and panics to the host, and ends everything in time.
 //!
 //! A crate that depends on `kuzzle-plugin-api` alone has what it needs: [`tokio`], [`bytes`], [`serde_json`] and
@@ -25,6 +25,7 @@ mod protocol;
 mod requests;
 mod runtime;
 mod settings;
+pub mod websocket;
 
 pub use export::linked_module;
 #[doc(hidden)]
@@ -43,6 +44,7 @@ pub use requests::{ConnectionInfo, Event, RequestConnection, Requests};
 pub use settings::{Kind, Reader, Setting, Settings};
 #[doc(hidden)]
 pub use settings::{Text, manifest, object_schema};
+pub use websocket::WebSocket;
 
 pub use crate::abi::{ApiError, Blob, PendingReply, Reply, SettingsProblem};
 pub use {bytes, serde_json, tokio, tracing};

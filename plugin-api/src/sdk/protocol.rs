@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Connection, Event, Host, Settings};
+use super::{Connection, Event, Host, Settings, WebSocket};
 use crate::abi::{ApiError, SettingsProblem};
 
 /// A protocol: how to start it, and how to serve one connection.
@@ -18,6 +18,11 @@ use crate::abi::{ApiError, SettingsProblem};
 pub trait Protocol: Sized + Send + Sync + 'static {
     /// What `plugins.toml` can tell it; see [`settings!`](crate::settings). `()` when nothing.
     type Settings: Settings;
+
+    /// How it is spoken on addresses that `plugins.toml` declares with `ws://`: a connection is a stream of bytes there as
+    /// it is everywhere. None for a protocol that brings its own WebSockets, or whose bytes make no sense in messages: an
+    /// instance with such an address fails with a reason that says so. By default binary messages at `/`.
+    const WEBSOCKET: Option<WebSocket> = Some(WebSocket::binary());
 
     /// Makes an instance. Connections are accepted once it returns.
     ///

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::listener::ListenerFacts;
-use super::transport::{Prefixed, Transport};
+use super::transport::{Prefixed, Stream, Transport};
+use super::websocket::WebSocketStream;
 use super::{
     BoundListener, Connection, Ending, HANDSHAKE_TIMEOUT, IDLE_GOODBYE, Net, Place, V2_MAX_BYTES,
     parse_proxy_header,
@@ -217,15 +218,19 @@ async fn establish(
         }
     }
     #[cfg(feature = "tls")]
-    let transport = match &listener.tls {
-        None => Transport::Plain(stream),
+    let stream = match &listener.tls {
+        None => Stream::Plain(stream),
         Some(acceptor) => {
             let handshake = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-            Transport::Tls(Box::new(handshake.await.map_err(|_late| late("TLS handshake"))??))
+            Stream::Tls(Box::new(handshake.await.map_err(|_late| late("TLS handshake"))??))
         }
     };
     #[cfg(not(feature = "tls"))]
-    let transport = Transport::Plain(stream);
+    let stream = Stream::Plain(stream);
+    let transport = match &listener.door {
+        None => Transport::Bytes(stream),
+        Some(door) => Transport::WebSocket(Box::new(WebSocketStream::accept(stream, door).await?)),
+    };
     Ok(Connection::new(transport, addresses, listener, Arc::clone(net), place))
 }
 

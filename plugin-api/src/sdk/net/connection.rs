@@ -73,7 +73,7 @@ impl Connection {
         self.listener.id
     }
 
-    /// Scheme of that listener as declared, such as `tcp` or `ws`.
+    /// How that listener is spoken to: `tcp`, or `ws` for WebSockets.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.listener.scheme
@@ -82,7 +82,7 @@ impl Connection {
     /// Whether its bytes go over TLS.
     #[must_use]
     pub const fn is_tls(&self) -> bool {
-        !matches!(self.transport, Transport::Plain(_))
+        self.transport.is_tls()
     }
 
     /// When to say goodbye.

@@ -24,14 +24,14 @@ impl NetMetrics {
             ),
             handshakes_failed: metrics.counter(
                 "handshakes_failed_total",
-                "Connections whose PROXY protocol header or TLS handshake was bad or late.",
+                "Connections whose PROXY protocol header, TLS handshake or WebSocket handshake was bad or late.",
             ),
             idle_closed: metrics.counter(
                 "idle_connections_closed_total",
                 "Connections closed because of `idle_timeout_secs`.",
             ),
-            received: metrics.counter("bytes_received_total", "Bytes that clients sent, inside TLS."),
-            sent: metrics.counter("bytes_sent_total", "Bytes sent to clients, inside TLS."),
+            received: metrics.counter("bytes_received_total", "Bytes that clients sent, inside TLS and WebSocket frames."),
+            sent: metrics.counter("bytes_sent_total", "Bytes sent to clients, inside TLS and WebSocket frames."),
         }
     }
 }

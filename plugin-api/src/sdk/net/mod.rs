@@ -8,6 +8,7 @@ mod proxy_protocol;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod websocket;
 
 pub(crate) use accept::{Serve, accept_loop};
 pub use connection::Connection;
@@ -24,7 +25,8 @@ use tokio::sync::Notify;
 use super::Lifecycle;
 use connection::Ending;
 
-/// How long a client has for the PROXY protocol header and, after it, for the TLS handshake.
+/// How long a client has for the PROXY protocol header, after it for the TLS handshake, and after that for the handshake of
+/// a WebSocket.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a protocol has to end a connection that was idle for too long before it is cut.

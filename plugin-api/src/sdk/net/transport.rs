@@ -1,4 +1,4 @@
-//! The bytes of a connection: a TCP stream, perhaps with TLS over it.
+//! The bytes of a connection: a TCP stream, perhaps with TLS over it, perhaps with a WebSocket over that.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,64 +8,86 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::websocket::WebSocketStream;
+
 /// What a [`Connection`](super::Connection) reads from and writes to.
 pub(super) enum Transport {
+    Bytes(Stream),
+    WebSocket(Box<WebSocketStream<Stream>>),
+}
+
+impl Transport {
+    pub(super) const fn is_tls(&self) -> bool {
+        let stream = match self {
+            Self::Bytes(stream) => stream,
+            Self::WebSocket(websocket) => websocket.get_ref(),
+        };
+        !matches!(stream, Stream::Plain(_))
+    }
+}
+
+/// The bytes of a TCP connection, outside of TLS.
+pub(super) enum Stream {
     Plain(Prefixed),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::server::TlsStream<Prefixed>>),
 }
 
-macro_rules! each {
-    ($self:expr, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Transport::Plain(plain) => {
-                let $stream = Pin::new(plain);
-                $call
+/// Reading and writing of something that is one of several.
+macro_rules! reads_and_writes {
+    ($type:ident: $($(#[$attribute:meta])* $variant:ident),+) => {
+        impl AsyncRead for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $($(#[$attribute])* Self::$variant(one) => Pin::new(one).poll_read(cx, buf),)+
+                }
             }
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => {
-                let $stream = Pin::new(tls.as_mut());
-                $call
+        }
+
+        impl AsyncWrite for $type {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $($(#[$attribute])* Self::$variant(one) => Pin::new(one).poll_write(cx, buf),)+
+                }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $($(#[$attribute])* Self::$variant(one) => Pin::new(one).poll_write_vectored(cx, bufs),)+
+                }
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self {
+                    $($(#[$attribute])* Self::$variant(one) => one.is_write_vectored(),)+
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $($(#[$attribute])* Self::$variant(one) => Pin::new(one).poll_flush(cx),)+
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $($(#[$attribute])* Self::$variant(one) => Pin::new(one).poll_shutdown(cx),)+
+                }
             }
         }
     };
 }
 
-impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(plain) => plain.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_shutdown(cx))
-    }
-}
+reads_and_writes!(Transport: Bytes, WebSocket);
+reads_and_writes!(Stream: Plain, #[cfg(feature = "tls")] Tls);
 
 /// A TCP stream of which the first bytes were read already.
 pub(super) struct Prefixed {
