@@ -86,9 +86,20 @@ impl FakeHost {
     /// added with options of its own takes the place of the one that is there by default.
     #[must_use]
     pub fn with_listener(self, options: Value) -> Self {
-        match Bound::on_a_free_port(options) {
+        self.with_listener_of("tcp", options)
+    }
+
+    /// Adds a listener of WebSockets, as an address with `ws://` is. Its `options` may have a `websocket` as well: `paths`
+    /// and `allowed_origins`, both lists.
+    #[must_use]
+    pub fn with_websocket_listener(self, options: Value) -> Self {
+        self.with_listener_of("ws", options)
+    }
+
+    fn with_listener_of(self, scheme: &'static str, options: Value) -> Self {
+        match Bound::on_a_free_port(scheme, options) {
             Ok(bound) => self.with(|shared| {
-                let is_default = |bound: &Bound| bound.options == json!({});
+                let is_default = |bound: &Bound| bound.options == json!({}) && bound.scheme == "tcp";
                 if shared.listeners.len() == 1 && shared.listeners.iter().all(is_default) {
                     shared.listeners.clear();
                 }

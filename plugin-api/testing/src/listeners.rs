@@ -11,14 +11,15 @@ use crate::host::Shared;
 pub(crate) struct Bound {
     pub(crate) socket: TcpListener,
     pub(crate) address: SocketAddr,
+    pub(crate) scheme: &'static str,
     pub(crate) options: Value,
 }
 
 impl Bound {
-    pub(crate) fn on_a_free_port(options: Value) -> std::io::Result<Self> {
+    pub(crate) fn on_a_free_port(scheme: &'static str, options: Value) -> std::io::Result<Self> {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
-        Ok(Self { address: socket.local_addr()?, socket, options })
+        Ok(Self { address: socket.local_addr()?, scheme, socket, options })
     }
 
     pub(crate) fn shut_down(&self) -> std::io::Result<()> {
@@ -37,7 +38,7 @@ impl ListenersCalls for FakeListeners {
             Ok(Listener {
                 id,
                 address: bound.address.to_string().into(),
-                scheme: "tcp".into(),
+                scheme: bound.scheme.into(),
                 options: bound.options.to_string().into(),
                 socket: SocketHandle::from_fd(socket.into(), SOCKET_TCP_LISTENER),
             })
