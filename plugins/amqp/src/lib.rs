@@ -15,7 +15,9 @@ mod tests;
 
 use std::{io, sync::Arc};
 
-use kuzzle_plugin_api::sdk::{ApiError, Connection, Host, Protocol, SettingsProblem, serde_json::Value};
+use kuzzle_plugin_api::sdk::{
+    ApiError, Connection, Host, Protocol, SettingsProblem, WebSocket, serde_json::Value,
+};
 
 use crate::{
     server::{Server, Shared},
@@ -29,6 +31,8 @@ struct Amqp {
 
 impl Protocol for Amqp {
     type Settings = AmqpSettings;
+
+    const WEBSOCKET: Option<WebSocket> = Some(WebSocket::binary().speaking(&["amqp"]));
 
     async fn start(host: Host, settings: AmqpSettings) -> Result<Self, ApiError> {
         Ok(Amqp { server: Server::new(host, &settings)? })

@@ -16,7 +16,9 @@ mod tests;
 
 use std::{io, sync::Arc};
 
-use kuzzle_plugin_api::sdk::{ApiError, Connection, Host, Protocol, SettingsProblem, serde_json::Value};
+use kuzzle_plugin_api::sdk::{
+    ApiError, Connection, Host, Protocol, SettingsProblem, WebSocket, serde_json::Value,
+};
 
 use crate::{
     server::{Server, Shared},
@@ -30,6 +32,10 @@ struct Mqtt {
 
 impl Protocol for Mqtt {
     type Settings = MqttSettings;
+
+    /// MQTT 5.0, section 6. `mqttv3.1` is what clients of 3.1 offer.
+    const WEBSOCKET: Option<WebSocket> =
+        Some(WebSocket::binary().at(&["/mqtt", "/"]).speaking(&["mqtt", "mqttv3.1"]));
 
     async fn start(host: Host, settings: MqttSettings) -> Result<Self, ApiError> {
         if !host.broker().is_offered() {

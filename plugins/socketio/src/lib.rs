@@ -18,7 +18,7 @@ mod websocket;
 use std::{io, sync::Arc};
 
 use kuzzle_plugin_api::sdk::{
-    ApiError, Connection, Event, Host, Protocol, SettingsProblem,
+    ApiError, Connection, Event, Host, Protocol, SettingsProblem, WebSocket,
     serde_json::{Value, json},
 };
 
@@ -34,6 +34,9 @@ struct SocketIo {
 
 impl Protocol for SocketIo {
     type Settings = SocketIoSettings;
+
+    /// It has WebSockets of its own, on the same address as the rest.
+    const WEBSOCKET: Option<WebSocket> = None;
 
     async fn start(host: Host, settings: SocketIoSettings) -> Result<Self, ApiError> {
         Ok(SocketIo { server: Server::new(host, settings) })
