@@ -9,6 +9,7 @@ mod problem;
 mod read;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -82,15 +83,38 @@ pub(crate) enum Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Listen {
     pub(crate) address: SocketAddr,
-    /// How it is spoken to.
-    pub(crate) scheme: String,
+    /// How it is spoken to, over TLS or not.
+    pub(crate) scheme: Scheme,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
     /// Whether each connection begins with a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
+    /// Where WebSockets are; empty for the paths that the plugin has by itself.
+    pub(crate) paths: Vec<String>,
+    /// Web pages that may open WebSockets; none for the rule that holds where nothing is said.
+    pub(crate) allowed_origins: Option<Vec<String>>,
     /// Where it stands in the file.
     #[serde(skip)]
     pub(crate) span: Option<Range<usize>>,
+}
+
+/// How an address is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scheme {
+    /// As a stream of bytes.
+    Tcp,
+    /// In messages of WebSockets.
+    Ws,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Ws => "ws",
+        })
+    }
 }
 
 /// PEM files of a listener that speaks TLS.

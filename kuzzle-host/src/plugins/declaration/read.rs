@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use toml_edit::{Item, Table, TableLike, Value};
 
-use super::{Declaration, Defaults, Isolation, Listen, Problem, Source, Tls, address, closest};
+use super::{Declaration, Defaults, Isolation, Problem, Source, closest};
+
+mod listen;
 
 const INSTANCE_KEYS: &[&str] = &[
     "plugin",
@@ -31,7 +33,6 @@ const CONNECTIONS_MAX: u32 = 10_000_000;
 const IDLE_SECS_MAX: u32 = 7 * 24 * 60 * 60;
 const WORKER_THREADS_MAX: u32 = 256;
 const INSTANCES_MAX: usize = 64;
-const LISTENERS_MAX: usize = 64;
 const NAME_MAX: usize = 64;
 
 /// Reads all instances.
@@ -159,78 +160,6 @@ impl Reader<'_> {
                     path.set_extension(std::env::consts::DLL_EXTENSION);
                 }
                 Some((Source::Path(path), span("path")))
-            }
-        }
-    }
-
-    fn listeners(&mut self, table: &dyn TableLike) -> Vec<Listen> {
-        let Some(item) = table.get("listen") else { return Vec::new() };
-        let mut listeners = Vec::new();
-        if let Some(tables) = item.as_array_of_tables() {
-            for table in tables {
-                listeners.extend(self.listener_table(table, table.span()));
-            }
-        } else if let Some(array) = item.as_array() {
-            for value in array {
-                match value {
-                    Value::String(text) => listeners.extend(self.address(text.value(), value.span())),
-                    Value::InlineTable(table) => listeners.extend(self.listener_table(table, value.span())),
-                    other => {
-                        let found = other.type_name();
-                        self.note(
-                            other.span(),
-                            format!("a listener is {found}, expected an address or a table"),
-                        );
-                    }
-                }
-            }
-        } else if let Some(text) = item.as_str() {
-            let message = "`listen` is a string, expected an array";
-            self.problems.push(Problem::at(item.span(), message).hint(Some(format!("write `[\"{text}\"]`"))));
-        } else {
-            self.wrong_type(item, "listen", "an array of addresses or tables");
-        }
-        if listeners.len() > LISTENERS_MAX {
-            self.note(item.span(), format!("more than {LISTENERS_MAX} addresses to listen on"));
-        }
-        listeners
-    }
-
-    fn listener_table(&mut self, table: &dyn TableLike, span: Option<Range<usize>>) -> Option<Listen> {
-        self.known_keys(table, &["address", "tls", "proxy_protocol"], "in a listener");
-        let proxy_protocol = self.boolean(table, "proxy_protocol", false);
-        let tls = table.get("tls").and_then(|item| self.tls(item));
-        if !table.contains_key("address") {
-            self.note(span, "a listener names no `address`");
-            return None;
-        }
-        let text = self.string(table, "address")?;
-        let listen = self.address(&text, table.get("address").and_then(Item::span))?;
-        Some(Listen { tls, proxy_protocol, ..listen })
-    }
-
-    fn tls(&mut self, item: &Item) -> Option<Tls> {
-        let Some(table) = item.as_table_like() else {
-            self.wrong_type(item, "tls", "a table with `certificate` and `key`");
-            return None;
-        };
-        self.known_keys(table, &["certificate", "key"], "in `tls`");
-        for key in ["certificate", "key"] {
-            if !table.contains_key(key) {
-                self.note(item.span(), format!("`tls` lacks `{key}`, the path of a PEM file"));
-            }
-        }
-        let certificate = self.string(table, "certificate");
-        let key = self.string(table, "key");
-        Some(Tls { certificate: self.folder.join(certificate?), key: self.folder.join(key?) })
-    }
-
-    fn address(&mut self, text: &str, span: Option<Range<usize>>) -> Option<Listen> {
-        match address::parse(text) {
-            Ok((scheme, address)) => Some(Listen { address, scheme, tls: None, proxy_protocol: false, span }),
-            Err((message, hint)) => {
-                self.problems.push(Problem::at(span, message).hint(hint));
-                None
             }
         }
     }

@@ -10,7 +10,7 @@ use kuzzle_plugin_api::abi::{BrokerClient, Completion, HostRef, Instance, Reques
 use kuzzle_plugin_api::proxy::Loopback;
 use serde_json::json;
 
-use super::super::declaration::{Declaration, Isolation, Listen};
+use super::super::declaration::{Declaration, Isolation, Listen, Scheme};
 use super::super::library::Library;
 use super::super::machine::{Call, Event, Refusal, Step};
 use super::super::serving::{
@@ -23,8 +23,6 @@ use crate::messaging::Asker;
 
 /// Status of a drain that came to its end.
 const DRAINED: u32 = 200;
-/// What a listener speaks when nothing is said.
-const PLAIN_SCHEME: &str = "tcp";
 
 /// A bound socket.
 pub(super) struct Listening {
@@ -37,12 +35,13 @@ pub(super) struct Listening {
 
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.declared.scheme.as_str(), &self.declared.tls) {
-            (PLAIN_SCHEME, None) => write!(f, "{}", self.address),
-            (PLAIN_SCHEME, Some(_)) => write!(f, "tls://{}", self.address),
-            (scheme, None) => write!(f, "{scheme}://{}", self.address),
-            (scheme, Some(_)) => write!(f, "{scheme}s://{}", self.address),
-        }
+        let scheme = match (self.declared.scheme, &self.declared.tls) {
+            (Scheme::Tcp, None) => "",
+            (Scheme::Tcp, Some(_)) => "tls://",
+            (Scheme::Ws, None) => "ws://",
+            (Scheme::Ws, Some(_)) => "wss://",
+        };
+        write!(f, "{scheme}{}{}", self.address, self.declared.paths.join(","))
     }
 }
 
@@ -245,6 +244,16 @@ impl Manager {
         let sender = self.sender.clone();
         let lost = move |id, reason| drop(sender.send(Message::Lost { id, reason }));
         GenerationListeners::new(offered.collect(), lost)
+    }
+
+    /// Takes down how the sockets of an instance are spoken to now that a new generation has them.
+    pub(super) fn redeclare(&mut self, instance: &str) {
+        let Some(declaration) = self.declaration(instance) else { return };
+        for (key, declared) in declaration.listeners() {
+            if let Some(listening) = self.listening.get_mut(&(instance.to_owned(), key)) {
+                listening.declared = declared.clone();
+            }
+        }
     }
 
     fn close(&mut self, instance: &str, listener: String) {

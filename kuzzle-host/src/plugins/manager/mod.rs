@@ -300,6 +300,7 @@ impl Manager {
             }
             Message::Up { instance, generation, running } => {
                 self.generations.insert((instance.clone(), generation), *running);
+                self.redeclare(&instance);
                 self.handle(Event::Started { instance, generation, result: Ok(()) });
             }
             Message::Event(event) => self.handle(event),

@@ -6,7 +6,7 @@ use std::sync::Weak;
 
 use kuzzle_plugin_api::abi::{ApiError, Listener, ListenersCalls, SOCKET_TCP_LISTENER, SocketHandle};
 
-use super::super::declaration::Listen;
+use super::super::declaration::{Listen, Scheme};
 
 /// One listener, as it is offered.
 pub(crate) struct Offered {
@@ -59,7 +59,7 @@ impl Offered {
         Ok(Listener {
             id: self.id,
             address: self.address.to_string().into(),
-            scheme: self.declared.scheme.as_str().into(),
+            scheme: self.declared.scheme.to_string().into(),
             options: self.options().into(),
             socket: SocketHandle::from_fd(OwnedFd::from(socket), SOCKET_TCP_LISTENER),
         })
@@ -74,6 +74,11 @@ impl Offered {
             );
         }
         options.insert("proxy_protocol".to_owned(), self.declared.proxy_protocol.into());
+        if self.declared.scheme == Scheme::Ws {
+            let (paths, origins) = (&self.declared.paths, &self.declared.allowed_origins);
+            let websocket = serde_json::json!({ "paths": paths, "allowed_origins": origins });
+            options.insert("websocket".to_owned(), websocket);
+        }
         serde_json::Value::Object(options).to_string()
     }
 }
@@ -90,7 +95,15 @@ mod tests {
             certificate: "/c.pem".into(),
             key: "/k.pem".into(),
         });
-        let declared = Listen { address, scheme: "ws".into(), tls, proxy_protocol: true, span: None };
+        let declared = Listen {
+            address,
+            scheme: Scheme::Ws,
+            tls,
+            proxy_protocol: true,
+            paths: vec!["/chat".into()],
+            allowed_origins: None,
+            span: None,
+        };
         Offered { id: 7, address, declared, socket: Arc::downgrade(socket) }
     }
 
@@ -104,6 +117,7 @@ mod tests {
         let options: serde_json::Value = serde_json::from_str(&first.options).unwrap();
         assert_eq!(options["tls"]["certificate"], "/c.pem");
         assert_eq!(options["proxy_protocol"], true);
+        assert_eq!(options["websocket"], serde_json::json!({ "paths": ["/chat"], "allowed_origins": null }));
         drop(first);
         let accepting = TcpListener::from(second.socket.into_fd());
         let error = accepting.accept().unwrap_err();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::super::{ConfigErrors, Declarations, Isolation, Source};
+use super::super::{ConfigErrors, Declarations, Isolation, Scheme, Source};
 
 fn parse(text: &str) -> Result<Declarations, ConfigErrors> {
     Declarations::parse(Path::new("/etc/k/plugins.toml"), text.into())
@@ -48,7 +48,7 @@ address = "0.0.0.0:0"
     let tls = web.listen[1].tls.as_ref().unwrap();
     assert_eq!(tls.certificate, Path::new("/etc/k/c.pem"));
     assert_eq!(tls.key, Path::new("/k.pem"));
-    assert_eq!((web.listen[1].scheme.as_str(), web.listen[1].proxy_protocol), ("ws", true));
+    assert_eq!((web.listen[1].scheme, web.listen[1].proxy_protocol), (Scheme::Ws, true));
     assert_eq!(web.drain.as_secs(), 5);
     assert_eq!((web.max_connections, web.idle_timeout_secs, web.worker_threads), (7, 9, 2));
     let settings = serde_json::json!({"a": {"b": [1, 2.5, true, "x"]}, "when": "2020-01-01"});
@@ -225,5 +225,71 @@ proptest! {
             text.push_str(&format!("{key} = {value}\n"));
         }
         let _ = parse(&text).map_err(|errors| errors.to_string());
+    }
+}
+
+#[test]
+fn addresses_of_websockets_have_paths_and_origins() {
+    let declared = parse(
+        r#"
+[protocols.a]
+plugin = "a"
+listen = [
+    "ws://127.0.0.1:80/x,/",
+    { address = "wss://127.0.0.1:443", tls = { certificate = "c", key = "k" }, paths = ["/y"], allowed_origins = ["https://a.example", "null"] },
+    { address = "tls://127.0.0.1:444", tls = { certificate = "c", key = "k" } },
+    "ws://127.0.0.1:81/",
+]
+"#,
+    )
+    .unwrap();
+    let [plain, secure, bytes, bare] = &declared.instances[0].listen[..] else { panic!() };
+    assert_eq!((&plain.paths[..], &plain.allowed_origins), (&["/x".to_owned(), "/".to_owned()][..], &None));
+    assert_eq!(
+        (secure.scheme, secure.tls.is_some(), &secure.paths[..]),
+        (Scheme::Ws, true, &["/y".to_owned()][..])
+    );
+    assert_eq!(
+        secure.allowed_origins.as_deref(),
+        Some(&["https://a.example".to_owned(), "null".to_owned()][..])
+    );
+    assert_eq!((bytes.scheme, bytes.tls.is_some()), (Scheme::Tcp, true));
+    assert_eq!((bare.scheme, bare.paths.len()), (Scheme::Ws, 0));
+}
+
+#[test]
+fn what_is_wrong_with_addresses_of_websockets_is_shown_at_its_place() {
+    let shown = |listen: &str| refused(&format!("[protocols.a]\nplugin = \"a\"\nlisten = [{listen}]\n"));
+    for (listen, message, place) in [
+        (r#""wss://127.0.0.1:1""#, "`wss://127.0.0.1:1` asks for TLS and names no certificate", "3:11"),
+        (r#"{ address = "tls://127.0.0.1:1" }"#, "asks for TLS", "3:23"),
+        (r#""ws://127.0.0.1:1/a b""#, "`/a b` is not the path of a WebSocket", "3:11"),
+        (r#""w://127.0.0.1:1""#, "expected one of tcp, tls, ws, wss", "3:11"),
+        (
+            r#"{ address = "ws://127.0.0.1:1/a", paths = ["/b"] }"#,
+            "`paths` and `ws://127.0.0.1:1/a` both say where WebSockets are",
+            "3:53",
+        ),
+        (r#"{ address = "ws://127.0.0.1:1", paths = ["b"] }"#, "`b` is not the path", "3:51"),
+        (
+            r#"{ address = "ws://127.0.0.1:1", paths = "/b" }"#,
+            "`paths` is a string, expected an array",
+            "3:51",
+        ),
+        (
+            r#"{ address = "127.0.0.1:1", allowed_origins = ["*"] }"#,
+            "`allowed_origins` is about WebSockets, but `127.0.0.1:1` is not of those",
+            "3:56",
+        ),
+        (
+            r#"{ address = "ws://127.0.0.1:1", allowed_origins = ["app.example.com"] }"#,
+            "`app.example.com` is not the origin of web pages",
+            "3:61",
+        ),
+    ] {
+        let shown = shown(listen);
+        assert!(shown.contains(message), "{message} in {shown}");
+        assert!(shown.contains(&format!("--> plugins.toml:{place}\n")), "{place} in {shown}");
+        assert!(shown.ends_with("1 error"), "{shown}");
     }
 }
