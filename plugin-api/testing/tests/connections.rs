@@ -5,10 +5,8 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use common::{Client, PATIENCE, Scripted};
+use common::{Certificate, Client, PATIENCE, Scripted, tls_client};
 use kuzzle_plugin_testing::FakeHost;
 use serde_json::{Value, json};
 
@@ -113,53 +111,15 @@ fn the_proxy_protocol_tells_who_the_client_is() {
     assert_eq!(line.fields["error"], expected);
 }
 
-/// A certificate for `localhost` in files of its own, removed at the end.
-struct Certificate {
-    folder: PathBuf,
-    der: rustls::pki_types::CertificateDer<'static>,
-}
-
-impl Certificate {
-    fn new(name: &str) -> Self {
-        let made =
-            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate is made");
-        let folder = std::env::temp_dir().join(format!("kuzzle-testing-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder is made");
-        std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("a file is written");
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).expect("a file is written");
-        Self { folder, der: made.cert.der().clone() }
-    }
-
-    fn options(&self) -> Value {
-        json!({ "tls": { "certificate": self.folder.join("cert.pem"), "key": self.folder.join("key.pem") } })
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _left_behind = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 #[test]
 fn tls_is_spoken_where_the_listener_declares_it() {
     let certificate = Certificate::new("tls");
     let host = scripted(json!({ "on_serve": "tell" })).with_listener(certificate.options());
     let plugin = host.start::<Scripted>().expect("it starts");
 
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.der.clone()).expect("the certificate is one");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions are known")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().expect("a name");
-    let session = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
     let socket = TcpStream::connect(host.address()).expect("the listener is there");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout is taken");
-    let mut client = rustls::StreamOwned::new(session, socket);
+    let mut client = tls_client(socket, &certificate);
 
     client.write_all(b"over tls\n").expect("the handshake succeeds");
     let mut told = Vec::new();

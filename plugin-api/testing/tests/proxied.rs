@@ -5,3 +5,5 @@
 mod connections;
 #[path = "lifecycle.rs"]
 mod lifecycle;
+#[path = "websockets.rs"]
+mod websockets;

@@ -4,6 +4,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +173,52 @@ impl Client {
     pub(crate) fn finish_writing(&mut self) {
         self.stream.get_mut().shutdown(std::net::Shutdown::Write).expect("the connection is open");
     }
+}
+
+/// A certificate for `localhost` in files of its own, removed at the end.
+pub(crate) struct Certificate {
+    pub(crate) folder: PathBuf,
+    der: rustls::pki_types::CertificateDer<'static>,
+}
+
+impl Certificate {
+    pub(crate) fn new(name: &str) -> Self {
+        let made =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate is made");
+        let folder = std::env::temp_dir().join(format!("kuzzle-testing-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder is made");
+        std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("a file is written");
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).expect("a file is written");
+        Self { folder, der: made.cert.der().clone() }
+    }
+
+    pub(crate) fn options(&self) -> Value {
+        json!({ "tls": { "certificate": self.folder.join("cert.pem"), "key": self.folder.join("key.pem") } })
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _left_behind = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The client's end of TLS, which trusts this certificate alone.
+pub(crate) fn tls_client(
+    socket: TcpStream,
+    certificate: &Certificate,
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der.clone()).expect("the certificate is one");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions are known")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let session = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+    rustls::StreamOwned::new(session, socket)
 }
 
 /// The threads of this process whose name is `name`.
