@@ -4,6 +4,7 @@ mod client;
 mod limits;
 mod messages;
 mod sessions;
+mod websocket;
 
 use kuzzle_plugin_api::sdk::serde_json::{Value, json};
 use kuzzle_plugin_testing::{FakeHost, RunningPlugin};

@@ -15,7 +15,7 @@ use kuzzle_mqtt_proto::codec::{
 use super::Running;
 
 /// How long a packet may take that should come at once, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 
