@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kuzzle_plugin_api::sdk::serde_json::{Value, json};
 use kuzzle_plugin_api::sdk::tokio::io::{AsyncWrite, AsyncWriteExt, split};
 use kuzzle_plugin_api::sdk::{
-    ApiError, Connection, Host, Line, LineReader, PendingReply, Protocol, Received, Reply,
+    ApiError, Connection, Host, Line, LineReader, PendingReply, Protocol, Received, Reply, WebSocket,
 };
 use kuzzle_plugin_api::sdk::{Blob, tokio};
 
@@ -25,6 +25,7 @@ pub struct Lines {
 
 impl Protocol for Lines {
     type Settings = Settings;
+    const WEBSOCKET: Option<WebSocket> = Some(WebSocket::text());
 
     async fn start(host: Host, settings: Settings) -> Result<Self, ApiError> {
         Ok(Self { host, line_max_bytes: settings.line_max_bytes })
