@@ -1,4 +1,4 @@
-"""paho-mqtt: `paho_client.py versions|window PORT`."""
+"""paho-mqtt: `paho_client.py versions|window|websockets PORT`."""
 
 import json
 import queue
@@ -15,6 +15,9 @@ PATIENCE = 30
 class Client:
     """A client that keeps what it gets."""
 
+    transport = "tcp"
+    path = None
+
     def __init__(self, port, protocol, client_id, clean=True, receive_maximum=None):
         self.got = queue.Queue()
         self.connected = queue.Queue()
@@ -22,7 +25,10 @@ class Client:
         is_5 = protocol == mqtt.MQTTv5
         more = {} if is_5 else {"clean_session": clean}
         more["manual_ack"] = receive_maximum is not None
+        more["transport"] = self.transport
         self.mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol, **more)
+        if self.path:
+            self.mqtt.ws_set_options(path=self.path)
         self.mqtt.on_connect = lambda client, data, flags, reason, properties: self.connected.put((flags, reason))
         self.mqtt.on_subscribe = lambda client, data, mid, reasons, properties: self.subscribed.put(reasons)
         self.mqtt.on_message = lambda client, data, message: self.got.put(message)
@@ -102,6 +108,13 @@ def versions(port):
         check(port, protocol)
 
 
+def websockets(port):
+    Client.transport = "websockets"
+    # Without a path it asks for `/mqtt`.
+    for Client.path in (None, "/"):
+        versions(port)
+
+
 def window(port):
     slow = Client(port, mqtt.MQTTv5, "paho-slow", receive_maximum=2)
     slow.subscribe("window", 2)
@@ -122,5 +135,5 @@ def window(port):
         client.leave()
 
 
-{"versions": versions, "window": window}[sys.argv[1]](int(sys.argv[2]))
+{"versions": versions, "window": window, "websockets": websockets}[sys.argv[1]](int(sys.argv[2]))
 print("ok")
