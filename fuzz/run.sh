@@ -10,7 +10,7 @@ if ! rustup run nightly rustc --version >/dev/null 2>&1; then
 fi
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 
-for target in ${FUZZ_TARGETS:-$(sed -n 's/^name = "\([a-z]*_[a-z_]*\)"$/\1/p' fuzz/Cargo.toml)}; do
+for target in ${FUZZ_TARGETS:-$(sed -n '/^\[\[bin/,/^$/s/^name = "\([a-z_]*\)"$/\1/p' fuzz/Cargo.toml)}; do
     echo "== $target: ${FUZZ_SECONDS:-60} s"
     mkdir -p "fuzz/corpus/$target"
     cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
