@@ -327,6 +327,12 @@ pub fn mqtt(port: u16) -> String {
     )
 }
 
+/// The shipped STOMP plugin for `plugins.toml`.
+pub fn stomp(port: u16) -> String {
+    let _checked = binaries::plugin("stomp");
+    format!("[protocols.stomp]\nplugin = \"stomp\"\nenabled = true\nlisten = [\"127.0.0.1:{port}\"]\n\n")
+}
+
 /// The example plugin, built out of the workspace, for `plugins.toml`.
 pub fn lines(port: u16) -> String {
     instance("lines", &binaries::out_of_tree("lines"), port)
