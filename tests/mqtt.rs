@@ -291,9 +291,11 @@ fn mosquitto_keeps_and_wills() {
     let mut heir = served.subscribe("-i heir -t will");
     let will = "-i lost -t any --will-topic will --will-payload gone --will-qos 1";
     served.subscribe(will).kill();
-    // `timeout` was killed, and what it ran goes on: its identifier is taken over, which ends it.
+    heir.wait_for_line("the will of who is cut off", 0, |line| line == "will gone");
+    let (seen, _first) = (heir.lines(), served.subscribe(will));
+    // Its identifier is taken over, which ends it.
     let second = served.subscribe(will);
-    heir.wait_for_line("the will", 0, |line| line == "will gone");
+    heir.wait_for_line("the will of who is sent away", seen, |line| line == "will gone");
     second.signal("TERM");
 
     let offline = "-i lasting -c -q 2 -t missed";

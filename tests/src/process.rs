@@ -106,8 +106,14 @@ impl Process {
         crate::run_for_text(Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()));
     }
 
-    /// Kills it at once, as a crash would, and waits until it is gone.
+    /// Kills it at once, as a crash would, and waits until it is gone. What it has started goes with it, when it leads a
+    /// group of processes as `timeout` does.
     pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            let group = format!("-{}", self.id());
+            let _leads_none =
+                Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        }
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
