@@ -18,8 +18,7 @@ const SHARED_MIN_BYTES: usize = 64 * 1024;
 pub(crate) fn call(link: &Link, op: u64, operation: &Operation) -> bool {
     match operation {
         Operation::Confirm => link.confirm(op, true),
-        // Says what holds already; its answer is what counts.
-        Operation::Barrier => link.credit(op, 0, CREDIT_UNLIMITED, BYTES_UNLIMITED),
+        Operation::Credit { count } => link.credit(op, 0, *count, BYTES_UNLIMITED),
         Operation::DeclareQueue { name, durable, exclusive, auto_delete, any, arguments } => {
             let flags = flags([
                 (*durable, DECLARE_DURABLE),

@@ -243,7 +243,8 @@ impl Client {
     fn stop(&mut self) {
         let now = self.server.now();
         self.stopping = true;
-        self.session.close("connection_forced", "CONNECTION_FORCED - the server stops or was told to\n", now);
+        let reason = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+        self.session.close("connection_forced", reason, now);
         self.leave_at.get_or_insert(now + GOODBYE_TIMEOUT);
     }
 

@@ -1,5 +1,7 @@
 //! Frames: what is taken, what is refused with which words, and that splits make no difference.
 
+#![allow(clippy::expect_used, reason = "a helper fails the test that uses it")]
+
 use bytes::BytesMut;
 use kuzzle_stomp_proto::codec::{
     Command, Decoder, Frame, FrameLimits, FrameWriter, Problem, Version, escape, unescape,

@@ -25,7 +25,7 @@ fn the_bytes_of_the_documentation() {
     assert_eq!(client.entered, ["/"]);
     assert_eq!(client.say("SUBSCRIBE\ndestination:/queue/myResponse\n\n\0\n"), "");
     assert_eq!(
-        client.asked(),
+        client.asked()[1..],
         ["declare myResponse durable any 0", "consume myResponse as Q_/queue/myResponse"]
     );
     let send = "SEND\ndestination: /exchange/amq.topic/kuzzle\ncontent-type: application/json\nreply-to: myResponse\n\n{}\n\0\n";

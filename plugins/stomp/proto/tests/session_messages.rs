@@ -399,19 +399,13 @@ fn prefetch_count_is_the_window_and_carries_over() {
 }
 
 #[test]
-fn who_acknowledges_nothing_gets_no_more() {
-    let mut client = Client::connected_with(
-        Version::V1_2,
-        Limits { unsettled_max: 2, subscriptions_max: 1, ..Limits::default() },
-    );
+fn limits_of_subscriptions_and_of_unacknowledged_messages() {
+    let limits = Limits { unsettled_max: 2, subscriptions_max: 1, ..Limits::default() };
+    let mut client = Client::with(limits.clone());
+    client.say("CONNECT\n\n\0");
+    assert_eq!(client.asked(), ["credit 2"]);
+    let mut client = Client::connected_with(Version::V1_2, limits);
     client.say("SUBSCRIBE\nid:1\ndestination:/queue/a\nack:client\n\n\0");
-    client.deliver(message("a", b"x"));
-    assert!(client.session.budget().events == 1);
-    let told = client.deliver(message("a", b"x"));
-    assert_eq!(client.session.budget().events, 0);
-    let id = header(&told, "ack").expect("an id");
-    client.say(&format!("ACK\nid:{id}\n\n\0"));
-    assert_eq!(client.session.budget().events, 2);
     let told = client.say("SUBSCRIBE\nid:2\ndestination:/queue/a\n\n\0");
     assert!(told.starts_with("ERROR\nmessage:Too many subscriptions\n"), "{told}");
 }

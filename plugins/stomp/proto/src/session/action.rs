@@ -77,8 +77,11 @@ pub enum Action {
 pub enum Operation {
     /// Give confirms from here on.
     Confirm,
-    /// Do nothing, and answer behind the deliveries that wait.
-    Barrier,
+    /// Limit the unsettled deliveries of all consumers together. The answer comes behind the deliveries that wait.
+    Credit {
+        /// At most.
+        count: u32,
+    },
     /// Declare a queue.
     DeclareQueue {
         /// Its name.

@@ -126,6 +126,7 @@ impl Session {
         }
         self.phase = Phase::Running;
         self.io.act(Action::OpenLink);
+        self.limit_unsettled(0);
         let (sends, wants) = opening.beats;
         self.timing.agree(sends, wants, now);
         let beats = format!("{},{}", sends.as_millis(), wants.as_millis());

@@ -30,7 +30,7 @@ pub struct Limits {
     pub heart_beat_min: Duration,
     /// Subscriptions, queues for answers included. Default: 1000.
     pub subscriptions_max: usize,
-    /// Deliveries that may be unacknowledged; beyond, nothing is taken for the client. Default: 100,000.
+    /// Deliveries that may be unacknowledged; beyond, the client gets no more. Default: 100,000.
     pub unsettled_max: usize,
     /// Transactions that may be open. Default: 100.
     pub transactions_max: usize,

@@ -312,9 +312,16 @@ impl Session {
             // Answers that came before are in front of this one's.
             let op = self.io.new_op();
             self.receipts.await_barrier(op);
-            self.io.act(Action::Call { op, operation: Operation::Barrier });
+            // It says what holds already; where its answer stands is what counts.
+            self.limit_unsettled(op);
         }
         self.note_output(now);
+    }
+
+    /// Has the broker keep to the limit of unsettled deliveries, so that answers do not wait behind those that have to.
+    fn limit_unsettled(&mut self, op: u64) {
+        let count = u32::try_from(self.limits.unsettled_max).unwrap_or(u32::MAX);
+        self.io.call(op, Operation::Credit { count });
     }
 
     /// Lets a client go whose last words have arrived.
@@ -403,17 +410,15 @@ impl Session {
         }
     }
 
-    /// How much may be taken of the link at once: no more than the output has room for, and nothing while the client
-    /// leaves too many deliveries unacknowledged. To be asked again after writing and after reading.
+    /// How much may be taken of the link at once: no more than the output has room for. To be asked again after writing.
     #[must_use]
     pub fn budget(&self) -> Budget {
         let room = self.limits.output_max_bytes.saturating_sub(self.io.out.len());
-        let unsettled = self.limits.unsettled_max.saturating_sub(self.subscriptions.unsettled());
-        if room == 0 || unsettled == 0 {
+        if room == 0 {
             return Budget { events: 0, bytes: 0 };
         }
         // No MESSAGE takes less than some hundred octets of output, and an answer few of them.
-        let events = (room / 100 + 1).min(unsettled);
+        let events = room / 100 + 1;
         Budget { events: u32::try_from(events).unwrap_or(u32::MAX), bytes: room as u64 }
     }
 }

@@ -68,17 +68,11 @@ pub(super) struct Subscriptions {
     /// Consumers of those that have not ended.
     tags: Map<u64>,
     last_consumer: u64,
-    /// All of it.
-    unsettled: usize,
     /// What `prefetch-count` said last.
     prefetch: Option<u32>,
 }
 
 impl Subscriptions {
-    pub(super) fn unsettled(&self) -> usize {
-        self.unsettled
-    }
-
     pub(super) fn get(&self, consumer: u64) -> Option<&Subscription> {
         let index = self.all.binary_search_by_key(&consumer, |one| one.consumer).ok()?;
         self.all.get(index)
@@ -135,7 +129,6 @@ impl Subscriptions {
     pub(super) fn delivered(&mut self, consumer: u64, delivery: u64) {
         if let Some(one) = self.get_mut(consumer) {
             one.unsettled.push(delivery);
-            self.unsettled += 1;
         }
     }
 
@@ -151,7 +144,6 @@ impl Subscriptions {
             vec![delivery]
         };
         let is_over = one.has_ended && one.unsettled.is_empty();
-        self.unsettled -= settled.len();
         if is_over {
             self.remove(consumer);
         }
@@ -179,8 +171,7 @@ impl Subscriptions {
 
     fn remove(&mut self, consumer: u64) {
         if let Ok(index) = self.all.binary_search_by_key(&consumer, |one| one.consumer) {
-            let one = self.all.remove(index);
-            self.unsettled -= one.unsettled.len();
+            self.all.remove(index);
         }
     }
 

@@ -1,6 +1,10 @@
 //! A session with a broker that does as it is told, and remembers what it was asked.
 
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "each test file uses some of it, and a helper fails its test"
+)]
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -77,6 +81,7 @@ impl Client {
         let mut client = Client::with(limits);
         let told = client.say(&format!("CONNECT\naccept-version:{version}\nhost:/\n\n\0"));
         assert!(told.starts_with("CONNECTED\n"), "{told}");
+        assert_eq!(client.asked().len(), 1, "the limit of unsettled deliveries");
         client
     }
 
@@ -232,7 +237,7 @@ impl Client {
             .drain(..)
             .map(|(_, call)| match call {
                 Operation::Confirm => "confirm".to_owned(),
-                Operation::Barrier => "barrier".to_owned(),
+                Operation::Credit { count } => format!("credit {count}"),
                 Operation::DeclareQueue { name, durable, exclusive, auto_delete, any, arguments } => {
                     let mut flags = String::new();
                     for (is_set, flag) in [
@@ -264,8 +269,11 @@ pub(crate) fn commands(text: &str) -> Vec<String> {
     frames(text).into_iter().map(|frame| frame.0).collect()
 }
 
-/// Frames of a server: command, headers, body.
-pub(crate) fn frames(text: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+/// Command, headers and body of a frame.
+pub(crate) type Told = (String, Vec<(String, String)>, String);
+
+/// Frames of a server.
+pub(crate) fn frames(text: &str) -> Vec<Told> {
     let (mut decoder, mut input) = (Decoder::new(), BytesMut::from(text));
     let limits = FrameLimits::default();
     let mut frames = Vec::new();
