@@ -1,10 +1,10 @@
 //! Message protocols over WebSockets, through the clients that people use: mqtt.js in Node and in a page of headless
-//! Chromium, paho, a client of AMQP; and who is not let in.
+//! Chromium, paho, @stomp/stompjs, a client of AMQP; and who is not let in.
 
 use std::process::Command;
 
 use kuzzle_tests::process::Process;
-use kuzzle_tests::server::{amqp, free_port, lines, mqtt, socketio};
+use kuzzle_tests::server::{amqp, free_port, lines, mqtt, socketio, stomp};
 use kuzzle_tests::{Server, ServerOptions, TempDir, curl, node, python, run_for_text, wait_for};
 
 /// An instance that listens on `listen`, in the words of `plugins.toml`, instead of its one address.
@@ -213,4 +213,33 @@ fn other_protocols_have_them_too_or_say_that_they_bring_their_own() {
     let failed = served.server.wait_for_state("socketio", "failed");
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("without `ws://`"), "{reason}");
+}
+
+fn serve_stomp() -> Served {
+    let (idle, port) = (free_port(), free_port());
+    let stomp = listening(&stomp(port), port, &format!("\"ws://127.0.0.1:{port}\""));
+    let mut served = Served::with(idle, &(mqtt(idle) + &stomp));
+    served.port = port;
+    served.server.wait_for_state("stomp", "running");
+    served
+}
+
+#[test]
+fn stompjs_in_node_on_each_path() {
+    let served = serve_stomp();
+    for path in ["/stomp", "/ws", "/"] {
+        println!("{path}: {}", served.run(&["node", "stomp", &served.url(path)]));
+    }
+    // The first that is known is told back, and who offers none that is may go on.
+    let raw = |offered: &[&str]| served.run(&[&["raw", &served.url("/ws")][..], offered].concat());
+    assert_eq!(raw(&["v11.stomp", "v12.stomp"]), "open v11.stomp");
+    assert_eq!(raw(&["other", "v10.stomp"]), "open v10.stomp");
+    assert_eq!(raw(&[]), "open");
+    assert_eq!(raw(&["other"]), "failed Server sent no subprotocol");
+}
+
+#[test]
+fn stompjs_in_a_browser() {
+    let served = serve_stomp();
+    println!("{}", served.run(&["browser", "stomp", &served.url("/ws")]));
 }

@@ -14,7 +14,9 @@ mod tests;
 
 use std::{io, sync::Arc};
 
-use kuzzle_plugin_api::sdk::{ApiError, Connection, Host, Protocol, SettingsProblem, serde_json::Value};
+use kuzzle_plugin_api::sdk::{
+    ApiError, Connection, Host, Protocol, SettingsProblem, WebSocket, serde_json::Value,
+};
 
 use crate::{
     server::{Server, Shared},
@@ -28,6 +30,12 @@ struct Stomp {
 
 impl Protocol for Stomp {
     type Settings = StompSettings;
+
+    const WEBSOCKET: Option<WebSocket> = Some(WebSocket::text().at(&["/stomp", "/ws", "/"]).speaking(&[
+        "v12.stomp",
+        "v11.stomp",
+        "v10.stomp",
+    ]));
 
     async fn start(host: Host, settings: StompSettings) -> Result<Self, ApiError> {
         Ok(Stomp { server: Server::new(host, &settings)? })

@@ -1,5 +1,5 @@
-// node client.js node mqtt URL [CA]      runs the steps of a client here
-// node client.js browser mqtt URL        runs them in a page of headless Chromium, which another port of localhost serves
+// node client.js node mqtt|stomp URL [CA] runs the steps of a client here
+// node client.js browser mqtt|stomp URL  runs them in a page of headless Chromium, which another port of localhost serves
 // node client.js page-of URL HOST        a page of that host tries to connect; says how its WebSocket ended
 // node client.js stay URL                connects, says `connected`, and `ok` once a message to `stay` has come
 // node client.js raw URL [SUBPROTOCOL..] says how a plain WebSocket opened: `open CHOSEN`, or `refused STATUS`, or `failed WHY`
@@ -11,16 +11,22 @@ const path = require('path');
 const WebSocket = require('ws');
 const { browse, servePage } = require('../chromium');
 const mqttSteps = require('./mqtt_steps');
+const stompSteps = require('./stomp_steps');
 
 const CLIENTS = {
-  mqtt: { bundle: 'node_modules/mqtt/dist/mqtt.min.js', global: 'mqtt', steps: 'mqttSteps', file: 'mqtt_steps.js' },
+  stomp: {
+    package: '@stomp/stompjs', bundle: 'node_modules/@stomp/stompjs/bundles/stomp.umd.min.js', global: 'StompJs',
+    steps: 'stompSteps', file: 'stomp_steps.js',
+  },
+  mqtt: { package: 'mqtt', bundle: 'node_modules/mqtt/dist/mqtt.min.js', global: 'mqtt', steps: 'mqttSteps', file: 'mqtt_steps.js' },
 };
 
 const file = (name) => fs.readFileSync(path.join(__dirname, name));
 
 async function inNode(client, url, ca) {
   const options = ca ? { ca: fs.readFileSync(ca) } : {};
-  return mqttSteps.run(require(client), url, options);
+  if (client === 'stomp') Object.assign(globalThis, { WebSocket });
+  return { mqttSteps, stompSteps }[CLIENTS[client].steps].run(require(CLIENTS[client].package), url, options);
 }
 
 async function inBrowser(client, url) {
