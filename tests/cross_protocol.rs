@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use kuzzle_tests::server::{amqp, free_port, mqtt, socketio, stomp};
 use kuzzle_tests::{Server, ServerOptions, node, run_for_text};
+use serde_json::{Value, json};
 
 /// In the order of the tables, and of the scripts' arguments.
 const PROTOCOLS: [&str; 5] = ["REST", "socket.io", "AMQP", "MQTT", "STOMP"];
@@ -77,4 +78,139 @@ fn what_is_asked_over_one_protocol_is_heard_over_each() {
         }
     }
     assert_eq!(cells.len(), PROTOCOLS.len() * PROTOCOLS.len());
+}
+
+/// What a consumer of each protocol sees of what is published over each: of AMQP one that is bound to `#` of `amq.topic`, of
+/// MQTT 5.0 one with the filter `#` at QoS 1, of STOMP one of `/topic/#`. Properties that a protocol has no place for are
+/// lost to its consumers alone.
+#[test]
+fn properties_and_headers_arrive_over_every_protocol() {
+    let said = Served::start().run("mapping.js");
+    let mut seen: BTreeMap<String, Value> = BTreeMap::new();
+    for line in said.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        seen.insert(line["what"].as_str().expect("a text").to_owned(), line);
+    }
+    let rows = expected();
+    for (what, of_amqp, of_mqtt, of_stomp) in &rows {
+        let found = seen.get(*what).unwrap_or_else(|| panic!("nothing of {what}"));
+        for (protocol, expected) in [("AMQP", of_amqp), ("MQTT", of_mqtt), ("STOMP", of_stomp)] {
+            assert_eq!(found[protocol], *expected, "{what}, seen by {protocol}");
+        }
+        println!("{what}: as expected by AMQP, MQTT and STOMP");
+    }
+    assert_eq!(seen.len(), rows.len());
+}
+
+/// What is published, and what AMQP, MQTT and STOMP see of it.
+fn expected() -> Vec<(&'static str, Value, Value, Value)> {
+    let of_mqtt = |qos: u8| json!({ "x-mqtt-publish-qos": qos, "x-mqtt-dup": false });
+    let plain_mqtt = |qos: u8| json!({ "topic": "sensor/temp", "qos": qos, "retain": false, "body": "21" });
+    let promised_amqp =
+        |qos: u8| json!({ "key": "sensor.temp", "deliveryMode": 2, "headers": of_mqtt(qos), "body": "21" });
+    let promised_stomp = json!({ "destination": "/topic/sensor.temp", "persistent": "true", "body": "21" });
+    vec![
+        (
+            "AMQP, all properties",
+            json!({
+                "key": "sensor.temp", "contentType": "text/plain", "deliveryMode": 2, "correlationId": "c1", "replyTo": "rq",
+                "expiration": "60000", "messageId": "m1", "headers": { "h1": "v", "n": 3 }, "body": "21",
+            }),
+            // An address that is a queue is none that MQTT could answer to.
+            json!({
+                "topic": "sensor/temp", "qos": 1, "retain": false, "messageExpiryInterval": 60,
+                "contentType": "text/plain", "correlationData": "c1", "userProperties": { "h1": "v" }, "body": "21",
+            }),
+            // A header of one byte is nothing that STOMP shows.
+            json!({
+                "destination": "/topic/sensor.temp", "h1": "v", "amqp-message-id": "m1", "expiration": "60000",
+                "reply-to": "/reply-queue/rq", "correlation-id": "c1", "persistent": "true",
+                "content-type": "text/plain", "body": "21",
+            }),
+        ),
+        (
+            "AMQP, no properties",
+            json!({ "key": "sensor.temp", "headers": {}, "body": "21" }),
+            plain_mqtt(1),
+            json!({ "destination": "/topic/sensor.temp", "body": "21" }),
+        ),
+        (
+            "MQTT, QoS 0",
+            json!({ "key": "sensor.temp", "deliveryMode": 1, "headers": of_mqtt(0), "body": "21" }),
+            plain_mqtt(0),
+            json!({ "destination": "/topic/sensor.temp", "persistent": "1", "body": "21" }),
+        ),
+        ("MQTT, QoS 1", promised_amqp(1), plain_mqtt(1), promised_stomp.clone()),
+        ("MQTT, QoS 2", promised_amqp(2), plain_mqtt(1), promised_stomp.clone()),
+        ("MQTT, retained", promised_amqp(1), plain_mqtt(1), promised_stomp.clone()),
+        (
+            "MQTT, a dot in the topic",
+            json!({ "key": "a.b.c", "deliveryMode": 1, "headers": of_mqtt(0), "body": "21" }),
+            json!({ "topic": "a/b/c", "qos": 0, "retain": false, "body": "21" }),
+            json!({ "destination": "/topic/a.b.c", "persistent": "1", "body": "21" }),
+        ),
+        (
+            "MQTT, properties of 5.0",
+            json!({
+                "key": "sensor.temp", "contentType": "text/plain", "deliveryMode": 2, "correlationId": "c1",
+                "replyTo": "/topic/answers.here", "expiration": "60000",
+                "headers": {
+                    "x-mqtt-publish-qos": 1, "x-mqtt-dup": false, "x-reply-to-topic": "answers.here", "h1": "v",
+                },
+                "body": "21",
+            }),
+            json!({
+                "topic": "sensor/temp", "qos": 1, "retain": false, "messageExpiryInterval": 60,
+                "contentType": "text/plain", "responseTopic": "answers/here", "correlationData": "c1",
+                "userProperties": { "h1": "v" }, "body": "21",
+            }),
+            json!({
+                "destination": "/topic/sensor.temp", "h1": "v", "expiration": "60000",
+                "reply-to": "/topic/answers.here", "correlation-id": "c1", "persistent": "true",
+                "content-type": "text/plain", "body": "21",
+            }),
+        ),
+        (
+            "STOMP, headers",
+            json!({
+                "key": "sensor.temp", "contentType": "text/plain", "priority": 3, "correlationId": "c1",
+                "replyTo": "qq", "messageId": "m1", "headers": { "foo": "bar", "receipt": "chosen" }, "body": "21",
+            }),
+            json!({
+                "topic": "sensor/temp", "qos": 1, "retain": false, "contentType": "text/plain",
+                "correlationData": "c1", "userProperties": { "foo": "bar", "receipt": "chosen" }, "body": "21",
+            }),
+            json!({
+                "destination": "/topic/sensor.temp", "foo": "bar", "receipt": "chosen", "amqp-message-id": "m1",
+                "reply-to": "/reply-queue/qq", "correlation-id": "c1", "priority": "3",
+                "content-type": "text/plain", "body": "21",
+            }),
+        ),
+        (
+            "STOMP, persistent",
+            json!({ "key": "sensor.temp", "deliveryMode": 2, "headers": { "receipt": "chosen" }, "body": "21" }),
+            of_stomp_over_mqtt("sensor/temp"),
+            json!({
+                "destination": "/topic/sensor.temp", "receipt": "chosen", "persistent": "true", "body": "21",
+            }),
+        ),
+        (
+            "STOMP, no headers",
+            json!({ "key": "sensor.temp", "headers": { "receipt": "chosen" }, "body": "21" }),
+            of_stomp_over_mqtt("sensor/temp"),
+            json!({ "destination": "/topic/sensor.temp", "receipt": "chosen", "body": "21" }),
+        ),
+        (
+            "STOMP, a slash in the key",
+            json!({ "key": "sensor/temp", "headers": { "receipt": "chosen" }, "body": "21" }),
+            of_stomp_over_mqtt("sensor/temp"),
+            json!({ "destination": "/topic/sensor%2Ftemp", "receipt": "chosen", "body": "21" }),
+        ),
+    ]
+}
+
+fn of_stomp_over_mqtt(topic: &str) -> Value {
+    json!({
+        "topic": topic, "qos": 1, "retain": false, "userProperties": { "receipt": "chosen" }, "body": "21",
+    })
 }
