@@ -236,6 +236,8 @@ fn stompjs_in_node_on_each_path() {
     assert_eq!(raw(&["other", "v10.stomp"]), "open v10.stomp");
     assert_eq!(raw(&[]), "open");
     assert_eq!(raw(&["other"]), "failed Server sent no subprotocol");
+    // Which version is spoken is said in the frames.
+    assert_eq!(served.run(&["version", &served.url("/ws"), "v12.stomp", "1.0,1.1"]), "1.1");
 }
 
 #[test]

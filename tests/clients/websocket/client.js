@@ -3,6 +3,7 @@
 // node client.js page-of URL HOST        a page of that host tries to connect; says how its WebSocket ended
 // node client.js stay URL                connects, says `connected`, and `ok` once a message to `stay` has come
 // node client.js raw URL [SUBPROTOCOL..] says how a plain WebSocket opened: `open CHOSEN`, or `refused STATUS`, or `failed WHY`
+// node client.js version URL SUBPROTOCOL ACCEPT  the version of STOMP that is agreed on, where those two differ
 // node client.js text URL REQUEST        sends a line as text and prints the text that comes
 // node client.js amqp URL                a queue, a message and a request over AMQP
 'use strict';
@@ -72,6 +73,15 @@ function raw(url, ...offered) {
   });
 }
 
+function version(url, offered, accepted) {
+  return new Promise((done, failed) => {
+    const socket = new WebSocket(url, offered);
+    socket.on('error', failed);
+    socket.on('open', () => socket.send(`CONNECT\naccept-version:${accepted}\nhost:/\n\n\0`));
+    socket.on('message', (message) => { done(/^version:(.*)$/m.exec(String(message))[1]); socket.close(); });
+  });
+}
+
 function text(url, request) {
   return new Promise((done, failed) => {
     const socket = new WebSocket(url);
@@ -103,7 +113,7 @@ async function amqp(url) {
 }
 
 const [what, ...more] = process.argv.slice(2);
-const scenarios = { node: inNode, browser: inBrowser, 'page-of': pageOf, stay, raw, text, amqp };
+const scenarios = { node: inNode, browser: inBrowser, 'page-of': pageOf, stay, raw, version, text, amqp };
 setTimeout(() => { console.error(`${what} hangs`); process.exit(1); }, 120000).unref();
 scenarios[what](...more).then((done) => {
   console.log(`ok ${done}`);
