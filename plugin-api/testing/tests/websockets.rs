@@ -194,6 +194,24 @@ fn a_silent_client_is_idle_before_its_handshake_and_after() {
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
+#[test]
+fn a_client_that_pings_is_not_idle() {
+    let host = scripted(json!({}), json!({})).with_options(json!({ "idle_timeout_secs": 1 }));
+    let _plugin = host.start::<Scripted>().expect("it starts");
+    let mut silent = knock(&host, "/", None).expect("it is let in");
+    silent.get_mut().set_nonblocking(true).expect("a flag is taken");
+    let mut alive = knock(&host, "/", None).expect("it is let in");
+    // Until the other one has been ended, which takes longer than the timeout.
+    while matches!(silent.read(), Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock) {
+        alive.send(Message::Ping(b"here".to_vec().into())).expect("it is sent");
+        assert!(matches!(alive.read(), Ok(Message::Pong(_))));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    host.wait_for_metric("idle_connections_closed_total", 1);
+    alive.send(Message::Binary(b"still".to_vec().into())).expect("it is sent");
+    assert_eq!(read(&mut alive, 5), b"still");
+}
+
 /// A protocol that has WebSockets of its own.
 struct Own;
 

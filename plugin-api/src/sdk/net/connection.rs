@@ -23,8 +23,8 @@ use crate::sdk::{ConnectionInfo, Lifecycle};
 /// It counts as open until it is dropped, wherever it was moved to. Dropping it closes the socket; a protocol that
 /// wants its last bytes to arrive, and TLS to end well, calls `shutdown` before.
 ///
-/// Reading and writing fail with [`TimedOut`](io::ErrorKind::TimedOut) once nothing was sent or received for the
-/// instance's idle timeout, and with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once the time for goodbyes
+/// Reading and writing fail with [`TimedOut`](io::ErrorKind::TimedOut) once nothing was sent or received, not even a ping
+/// of a WebSocket, for the instance's idle timeout, and with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once the time for goodbyes
 /// is up.
 pub struct Connection {
     transport: Transport,
@@ -126,6 +126,9 @@ impl AsyncRead for Connection {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.transport).poll_read(cx, buf);
+        if this.transport.take_heard() {
+            this.control.active();
+        }
         match polled {
             Poll::Ready(Ok(())) => this.control.received(buf.filled().len() - before),
             Poll::Ready(Err(_)) => {}

@@ -24,6 +24,14 @@ impl Transport {
         };
         !matches!(stream, Stream::Plain(_))
     }
+
+    /// Whether the client has shown that it is there, without sending bytes to the protocol, since this was asked last.
+    pub(super) const fn take_heard(&mut self) -> bool {
+        match self {
+            Self::Bytes(_) => false,
+            Self::WebSocket(websocket) => websocket.take_heard(),
+        }
+    }
 }
 
 /// The bytes of a TCP connection, outside of TLS.

@@ -41,6 +41,8 @@ pub(super) struct WebSocketStream<S> {
     pong: Option<Vec<u8>>,
     /// Whether something was written that was not flushed.
     is_unflushed: bool,
+    /// Whether a ping has come that nobody has asked about yet.
+    has_heard: bool,
     has_sent_close: bool,
     incoming: Incoming,
     wakers: Arc<Wakers>,
@@ -131,11 +133,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             outgoing: BytesMut::new(),
             pong: None,
             is_unflushed: false,
+            has_heard: false,
             has_sent_close: false,
             incoming: Incoming::Frames,
             waker: Waker::from(Arc::clone(&wakers)),
             wakers,
         }
+    }
+
+    /// Whether the client has shown that it is there, without sending a byte of a message, since this was asked last.
+    pub(super) const fn take_heard(&mut self) -> bool {
+        std::mem::replace(&mut self.has_heard, false)
     }
 
     /// The stream below.
@@ -341,6 +349,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketStream<S> {
             buf.set_filled(before + decoded.payload);
             if let Some(ping) = decoded.ping {
                 this.pong = Some(ping);
+                this.has_heard = true;
             }
             if let Some(end) = decoded.end {
                 this.end(end);
