@@ -48,9 +48,73 @@ const COMPARED: [&str; 11] = [
     "x-queue-type",
 ];
 
+/// Argument of a queue or an exchange that holds what a policy adds to it: a table with [`POLICY_DEFINITION`] among its
+/// fields. What a policy says is used where the declaration says nothing, and is not compared when clients declare again.
+pub const POLICY: &str = "x-policy";
+/// Field of [`POLICY`]: a table with some of [`POLICY_KEYS`].
+pub const POLICY_DEFINITION: &str = "definition";
+/// What a policy may say of a queue, each with the argument that means the same.
+pub const POLICY_KEYS: [(&str, &str); 7] = [
+    ("message-ttl", "x-message-ttl"),
+    ("expires", "x-expires"),
+    ("max-length", "x-max-length"),
+    ("max-length-bytes", "x-max-length-bytes"),
+    ("overflow", "x-overflow"),
+    ("dead-letter-exchange", "x-dead-letter-exchange"),
+    ("dead-letter-routing-key", "x-dead-letter-routing-key"),
+];
+
+/// What the policy among the arguments says, if there is one.
+fn policy(bytes: &[u8]) -> Option<&[u8]> {
+    let Some(Value::Table(policy)) = table::field(bytes, POLICY) else { return None };
+    match table::field(policy, POLICY_DEFINITION) {
+        Some(Value::Table(definition)) => Some(definition),
+        _ => None,
+    }
+}
+
+/// The alternate exchange that the arguments of an exchange name, or its policy does.
+pub(crate) fn alternate_exchange(bytes: &[u8]) -> Option<Arc<str>> {
+    const NAME: &str = "alternate-exchange";
+    let own = table::field(bytes, NAME).and_then(Value::text);
+    own.or_else(|| table::field(policy(bytes)?, NAME).and_then(Value::text)).map(Arc::from)
+}
+
 impl QueueArguments {
-    /// Reads the arguments of queue `name`; unknown ones are accepted.
+    /// Reads the arguments of queue `name`, and its policy; unknown ones are accepted.
     pub(crate) fn read(bytes: &[u8], name: &str, vhost: &str, durable: bool) -> Result<Self, Error> {
+        let own = Self::read_own(bytes, name, vhost, durable)?;
+        let Some(policy) = policy(bytes) else { return Ok(own) };
+        let mut translated = Vec::new();
+        for (key, argument) in POLICY_KEYS {
+            if let Some(value) = table::field(policy, key) {
+                table::put(&mut translated, argument, value);
+            }
+        }
+        Ok(own.with_policy(Self::read_own(&translated, name, vhost, durable)?, bytes))
+    }
+
+    /// Adds what a policy says. Of two limits the lower holds.
+    fn with_policy(self, policy: Self, bytes: &[u8]) -> Self {
+        let lower = |own: Option<u64>, other: Option<u64>| match (own, other) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+        let has = |argument| table::field(bytes, argument).is_some();
+        Self {
+            message_ttl_ms: lower(self.message_ttl_ms, policy.message_ttl_ms),
+            expires_ms: lower(self.expires_ms, policy.expires_ms),
+            max_length: lower(self.max_length, policy.max_length),
+            max_length_bytes: lower(self.max_length_bytes, policy.max_length_bytes),
+            overflow: if has("x-overflow") { self.overflow } else { policy.overflow },
+            dead_letter_exchange: self.dead_letter_exchange.or(policy.dead_letter_exchange),
+            dead_letter_routing_key: self.dead_letter_routing_key.or(policy.dead_letter_routing_key),
+            max_priority: self.max_priority,
+            single_active_consumer: self.single_active_consumer,
+        }
+    }
+
+    fn read_own(bytes: &[u8], name: &str, vhost: &str, durable: bool) -> Result<Self, Error> {
         check_table(bytes)?;
         let of = format!("queue '{name}' in vhost '{vhost}'");
         let invalid =
@@ -323,6 +387,33 @@ mod tests {
         assert_eq!(read.dead_letter_routing_key.as_deref(), Some("dead"));
         assert_eq!(read.max_priority, Some(5));
         assert!(read.single_active_consumer);
+    }
+
+    #[test]
+    fn a_policy_adds_what_the_declaration_leaves_open_and_is_not_compared() {
+        let definition = table(&[
+            ("message-ttl", Value::I32(1000)),
+            ("max-length", Value::I32(5)),
+            ("overflow", Value::LongString(b"reject-publish")),
+            ("dead-letter-exchange", Value::LongString(b"dlx")),
+            ("alternate-exchange", Value::LongString(b"other")),
+            ("ha-mode", Value::LongString(b"all")),
+        ]);
+        let policy =
+            table(&[("name", Value::LongString(b"p")), (POLICY_DEFINITION, Value::Table(&definition))]);
+        let own = [("x-message-ttl", Value::I32(10)), ("x-dead-letter-exchange", Value::LongString(b"mine"))];
+        let with = table(&[own[0], own[1], (POLICY, Value::Table(&policy))]);
+        let read = QueueArguments::read(&with, "q", "/", true).unwrap();
+        assert_eq!((read.message_ttl_ms, read.max_length), (Some(10), Some(5)));
+        assert_eq!(read.overflow, Overflow::RejectPublish);
+        assert_eq!(read.dead_letter_exchange.as_deref(), Some("mine"));
+        assert_eq!(alternate_exchange(&with).as_deref(), Some("other"));
+        check_queue_equivalence(&with, &table(&own), "q", "/").unwrap();
+        let wrong = table(&[("message-ttl", Value::LongString(b"soon"))]);
+        let wrong = table(&[(POLICY_DEFINITION, Value::Table(&wrong))]);
+        let error =
+            QueueArguments::read(&table(&[(POLICY, Value::Table(&wrong))]), "q", "/", true).unwrap_err();
+        assert!(error.to_string().contains("invalid arg 'x-message-ttl'"), "{error}");
     }
 
     #[test]

@@ -9,10 +9,11 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::alarms::Alarms;
 use crate::connection::{Connection, ConnectionCore, ConnectionOptions};
+use crate::durable::WhenDurable;
 use crate::effects::Effects;
 use crate::error::{Code, Error};
 use crate::events::LinkEvent;
-use crate::ingress::{Host, Request};
+use crate::ingress::{Host, NoHost, Request};
 use crate::link::LinkCore;
 use crate::message::Memory;
 use crate::options::Options;
@@ -67,6 +68,7 @@ pub(crate) struct Core {
     /// Numbers of queues and sessions, unique for the life of the data directory.
     next_id: AtomicU64,
     waiting_for_sync: Mutex<Vec<Arc<LinkCore>>>,
+    pub(crate) waiting_calls: Mutex<Vec<(u64, WhenDurable)>>,
     throttled: Mutex<Vec<Weak<ConnectionCore>>>,
     closed: AtomicBool,
 }
@@ -117,6 +119,12 @@ impl Broker {
             }));
         }
         Ok(Self { core })
+    }
+
+    /// An empty broker in memory with the same settings, on which can be tried what this one would say to a change.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self::in_memory(self.core.options.clone(), Arc::new(NoHost), Arc::new(SystemClock))
     }
 
     /// Makes a virtual host; doing it again does nothing.
@@ -176,6 +184,7 @@ impl Core {
             next_uid: AtomicU64::new(1),
             next_id: AtomicU64::new(1),
             waiting_for_sync: Mutex::default(),
+            waiting_calls: Mutex::default(),
             throttled: Mutex::default(),
             closed: AtomicBool::new(false),
         }
@@ -333,6 +342,7 @@ impl Core {
         self.check_alarms(&mut fx);
         self.relieve_all(&mut fx);
         self.finish(fx);
+        self.call_durable();
         self.page_out();
         self.sample_rates(now);
         if !self.closed.load(Ordering::Acquire)
@@ -393,6 +403,7 @@ impl Core {
         self.tell_synced(&mut fx);
         self.relieve_all(&mut fx);
         self.finish(fx);
+        self.call_durable();
     }
 
     /// Whether a client should be read no further; it is told when to go on.

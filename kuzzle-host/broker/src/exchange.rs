@@ -12,7 +12,6 @@ use crate::error::{Code, Error};
 use crate::properties::Properties;
 use crate::queue::Queue;
 use crate::retained::RetainedMessages;
-use crate::table;
 use crate::topic::{self, Trie};
 
 /// How an exchange routes.
@@ -183,8 +182,7 @@ impl Exchange {
         (durable, auto_delete, internal): (bool, bool, bool),
         arguments: Bytes,
     ) -> Self {
-        let alternate =
-            table::field(&arguments, "alternate-exchange").and_then(|value| value.text()).map(Arc::from);
+        let alternate = crate::arguments::alternate_exchange(&arguments);
         Self {
             name,
             kind,

@@ -38,6 +38,16 @@ pub trait Host: Send + Sync {
     }
 }
 
+/// A host that has no API: nothing is taken out of its broker, and no key is reserved.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn request(&self, request: Request) {
+        drop(request);
+    }
+}
+
 /// What a connection asks of its owner.
 pub trait Waker: Send + Sync {
     /// The outbox of the link or connection with this number (the caller's own) is no longer empty. Called without any

@@ -21,6 +21,7 @@ mod connection;
 mod dead_letter;
 mod declare;
 mod direct_reply;
+mod durable;
 mod effects;
 mod error;
 mod events;
@@ -45,14 +46,14 @@ mod tests;
 mod topic;
 mod vhost;
 
-pub use arguments::Overflow;
+pub use arguments::{Overflow, POLICY, POLICY_DEFINITION, POLICY_KEYS};
 pub use broker::{Broker, Clock, DEFAULT_VHOST, SystemClock};
 pub use connection::{Connection, ConnectionOptions};
 pub use declare::{BIND_OPTIONS_MAX, Bind, ExchangeDeclare, QueueDeclare, RetainedWanted};
 pub use error::{Code, Error};
 pub use events::{Answer, Delivery, Done, Got, LinkEvent, SessionBinding};
 pub use exchange::{BindingOptions, ExchangeKind};
-pub use ingress::{Host, KeyClass, Request, Waker};
+pub use ingress::{Host, KeyClass, NoHost, Request, Waker};
 pub use link::{Credit, Limit, LinkOptions, SlowConsumer, Taken};
 pub use link_calls::{Consume, Link};
 pub use list::{
@@ -60,6 +61,7 @@ pub use list::{
     Rate, SessionInfo,
 };
 pub use message::{Message, Origin};
+pub use names::{DEFAULT_EXCHANGE, is_reserved_name};
 pub use options::{Limits, Options};
 pub use publish::{Accepted, Body, Publish};
 pub use queue::Outcome;

@@ -9,6 +9,15 @@ use crate::exchange::ExchangeKind;
 /// Names of queues and exchanges that begin so are the broker's own.
 pub(crate) const RESERVED_PREFIX: &str = "amq.";
 
+/// What operators call the default exchange, whose own name is empty, where a name has to be written.
+pub const DEFAULT_EXCHANGE: &str = "amq.default";
+
+/// Whether a name is the broker's own: the default exchange's, or one that clients cannot declare.
+#[must_use]
+pub fn is_reserved_name(name: &str) -> bool {
+    name.is_empty() || name.starts_with(RESERVED_PREFIX)
+}
+
 /// Exchanges that are there from the start: name, kind, and whether clients may not publish to it.
 pub(crate) const PREDECLARED: [(&str, ExchangeKind, bool); 7] = [
     ("", ExchangeKind::Direct, false),

@@ -435,16 +435,7 @@ impl Journal {
     /// # Errors
     /// The reason why nothing can be written.
     pub fn flush(&self) -> Result<(), String> {
-        let target = self.appended();
-        if self.synced() >= target {
-            return Ok(());
-        }
-        {
-            let mut pending = self.shared.pending.lock();
-            // What is in flight comes by itself, and an empty batch must not look as if the thread knew of it.
-            pending.urgent |= !pending.buffer.is_empty();
-        }
-        self.shared.work.notify_one();
+        let target = self.hurry();
         while self.synced() < target {
             if let Some(reason) = self.failure() {
                 return Err(reason);
@@ -452,6 +443,21 @@ impl Journal {
             std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
+    }
+
+    /// Has everything that was appended before written as soon as the disk is free, as if somebody waited for it. Returns
+    /// the position up to which [`Journal::synced`] comes by that.
+    pub fn hurry(&self) -> u64 {
+        let target = self.appended();
+        if self.synced() < target {
+            {
+                let mut pending = self.shared.pending.lock();
+                // What is in flight comes by itself, and an empty batch must not look as if the thread knew of it.
+                pending.urgent |= !pending.buffer.is_empty();
+            }
+            self.shared.work.notify_one();
+        }
+        target
     }
 
     /// Writes what waits and ends the thread. Doing it again does nothing.

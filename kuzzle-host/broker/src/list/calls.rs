@@ -1,10 +1,41 @@
 //! What operators do: calls that need no link. A durable change is made when the journal is next synced.
 
+use std::sync::Arc;
+
 use crate::broker::Broker;
+use crate::connection::{Connection, ConnectionOptions};
 use crate::declare::{Bind, ExchangeDeclare, QueueDeclare};
 use crate::effects::Effects;
 use crate::error::{Code, Error};
-use crate::events::Done;
+use crate::events::{Done, LinkEvent};
+use crate::ingress::Waker;
+use crate::link::LinkOptions;
+use crate::link_calls::Link;
+use crate::list::PeekedMessage;
+use crate::publish::Publish;
+
+/// Who asks, in listings and in the origin of what operators publish.
+const OPERATOR: &str = "operator";
+/// Number of an operation on a link that has one.
+const OWN_OPERATION: u64 = 1;
+
+/// A connection that asks for one thing and waits for nothing.
+struct OwnLink(#[expect(dead_code, reason = "the link is open for as long as it is")] Connection, Link);
+
+struct Nobody;
+
+impl Waker for Nobody {
+    fn ready(&self, _id: u64) {}
+}
+
+impl OwnLink {
+    /// The next event that is there.
+    fn event(&self) -> Option<LinkEvent> {
+        let mut events = Vec::new();
+        self.1.take(1, u64::MAX, &mut events);
+        events.pop()
+    }
+}
 
 impl Broker {
     /// Declares an exchange.
@@ -56,6 +87,62 @@ impl Broker {
     pub fn purge_queue(&self, vhost: &str, name: &str) -> Result<Done, Error> {
         let vhost = self.core.vhost(vhost)?;
         self.with_effects(|fx| self.core.purge_queue(&vhost, None, name, fx))
+    }
+
+    /// Takes up to `max` messages from the head of a queue, settled.
+    ///
+    /// # Errors
+    /// When there is no such queue, or it belongs to a connection, or the journal cannot be read.
+    pub fn take(&self, vhost: &str, queue: &str, max: usize) -> Result<Vec<PeekedMessage>, Error> {
+        let own = self.own_link(vhost)?;
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            own.1.get(OWN_OPERATION, queue, true);
+            match own.event() {
+                Some(LinkEvent::Got(got)) => {
+                    taken.push(PeekedMessage { message: got.message, redelivered: got.redelivered });
+                }
+                Some(LinkEvent::Answer(answer)) => {
+                    answer.result?;
+                    break;
+                }
+                _ => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Publishes one message as a client would that is nobody in particular. Returns whether it reached a queue.
+    ///
+    /// # Errors
+    /// As [`crate::Link::publish`] refuses: no such exchange, one that is internal, a reserved key, a full queue.
+    pub fn publish(&self, vhost: &str, publish: &Publish<'_>) -> Result<bool, Error> {
+        let own = self.own_link(vhost)?;
+        // A queue that is full tells only who asks for confirmation.
+        own.1.confirm(0, true);
+        let publish = Publish { mandatory: true, ..publish.clone() };
+        own.1.publish(1, &[publish]);
+        match own.event() {
+            Some(LinkEvent::Refused { error, .. }) => Err(*error),
+            Some(LinkEvent::Returned { .. }) => Ok(false),
+            _ => Ok(true),
+        }
+    }
+
+    /// A link for one operation.
+    fn own_link(&self, vhost: &str) -> Result<OwnLink, Error> {
+        let connection = self.connect(ConnectionOptions {
+            id: 0,
+            vhost: vhost.to_owned(),
+            instance: OPERATOR.to_owned(),
+            user: OPERATOR.to_owned(),
+            client_name: None,
+            info: "{}".to_owned(),
+            privileged: false,
+            waker: Arc::new(Nobody),
+        })?;
+        let link = connection.open_link(LinkOptions::default())?;
+        Ok(OwnLink(connection, link))
     }
 
     /// Makes a binding.

@@ -13,8 +13,8 @@ use bytestring::ByteString;
 use crate::broker::{Broker, Core};
 use crate::direct_reply;
 use crate::error::Error;
-use crate::exchange::{BindingOptions, Target};
-use crate::queue::{DELIVERED, NEVER, PUBLISHED, SETTLED, Slot};
+use crate::exchange::{BindingOptions, Exchange, Target};
+use crate::queue::{DELIVERED, NEVER, PUBLISHED, Queue, SETTLED, Slot};
 use crate::vhost::VirtualHost;
 
 pub use info::{
@@ -137,32 +137,30 @@ impl Broker {
             let mut queues: Vec<_> = vhost.topology.read().queues.values().cloned().collect();
             queues.retain(|queue| !direct_reply::is_reply_queue(&queue.name));
             queues.sort_by(|a, b| a.name.cmp(&b.name));
-            for queue in queues {
-                let counts = queue.counts();
-                let rate = |meter: usize| {
-                    rates.rate(Counter::Queue(queue.id, meter), queue.meters[meter].load(Ordering::Relaxed))
-                };
-                infos.push(QueueInfo {
-                    vhost: Arc::clone(&vhost.name),
-                    name: Arc::clone(&queue.name),
-                    durable: queue.durable,
-                    auto_delete: queue.auto_delete,
-                    exclusive: queue.exclusive,
-                    of_session: queue.session != 0,
-                    arguments: queue.arguments.clone(),
-                    ready: counts.ready,
-                    ready_bytes: counts.ready_bytes,
-                    unsettled: counts.unsettled,
-                    unsettled_bytes: counts.unsettled_bytes,
-                    paged: counts.paged,
-                    consumers: counts.consumers,
-                    published: rate(PUBLISHED),
-                    delivered: rate(DELIVERED),
-                    settled: rate(SETTLED),
-                });
-            }
+            infos.extend(queues.iter().map(|queue| queue_info(queue, &rates)));
         }
         infos
+    }
+
+    /// One queue.
+    ///
+    /// # Errors
+    /// When there is no such virtual host or queue.
+    pub fn queue(&self, vhost: &str, name: &str) -> Result<QueueInfo, Error> {
+        let queue = self.core.vhost(vhost)?.queue(name)?;
+        Ok(queue_info(&queue, &self.core.rates.lock()))
+    }
+
+    /// One exchange; the empty name is the default exchange.
+    ///
+    /// # Errors
+    /// When there is no such virtual host or exchange.
+    pub fn exchange(&self, vhost: &str, name: &str) -> Result<ExchangeInfo, Error> {
+        let vhost = self.core.vhost(vhost)?;
+        let rates = self.core.rates.lock();
+        let topology = vhost.topology.read();
+        let exchange = topology.exchanges.get(name).ok_or_else(|| Error::no_exchange(name, &vhost.name))?;
+        Ok(exchange_info(&vhost.name, exchange, &rates))
     }
 
     /// Exchanges of one virtual host or of all, by name.
@@ -173,20 +171,7 @@ impl Broker {
             let topology = vhost.topology.read();
             let mut exchanges: Vec<_> = topology.exchanges.values().collect();
             exchanges.sort_by(|a, b| a.name.cmp(&b.name));
-            infos.extend(exchanges.into_iter().map(|exchange| ExchangeInfo {
-                vhost: Arc::clone(&vhost.name),
-                name: Arc::clone(&exchange.name),
-                kind: exchange.kind,
-                durable: exchange.durable,
-                auto_delete: exchange.auto_delete,
-                internal: exchange.internal,
-                arguments: exchange.arguments.clone(),
-                retained: exchange.retained.len(),
-                published: rates.rate(
-                    Counter::Exchange(Arc::clone(&vhost.name), Arc::clone(&exchange.name)),
-                    exchange.published.load(Ordering::Relaxed),
-                ),
-            }));
+            infos.extend(exchanges.into_iter().map(|exchange| exchange_info(&vhost.name, exchange, &rates)));
         }
         infos
     }
@@ -291,19 +276,74 @@ impl Broker {
         infos
     }
 
-    /// The first messages of a queue, which stay where they are.
+    /// The first messages of a queue, `max` at most, which stay where they are. The last one is that with which their
+    /// bodies reach `max_bytes`.
     ///
     /// # Errors
     /// When there is no such queue, or the journal cannot be read.
-    pub fn peek(&self, vhost: &str, queue: &str, max: usize) -> Result<Vec<PeekedMessage>, Error> {
+    pub fn peek(
+        &self,
+        vhost: &str,
+        queue: &str,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<PeekedMessage>, Error> {
         let queue = self.core.vhost(vhost)?.queue(queue)?;
-        let peek = |(slot, redelivered)| {
+        let mut bytes = 0;
+        let mut peeked = Vec::new();
+        for (slot, redelivered) in queue.peek(max) {
             let message = match slot {
                 Slot::Message(message) => message,
                 Slot::Paged(stored) => self.core.read_message(&stored)?,
             };
-            Ok(PeekedMessage { message, redelivered })
-        };
-        queue.peek(max).into_iter().map(peek).collect()
+            bytes += message.size();
+            peeked.push(PeekedMessage { message, redelivered });
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(peeked)
+    }
+}
+
+fn queue_info(queue: &Queue, rates: &Rates) -> QueueInfo {
+    let counts = queue.counts();
+    let rate = |meter: usize| {
+        rates.rate(Counter::Queue(queue.id, meter), queue.meters[meter].load(Ordering::Relaxed))
+    };
+    QueueInfo {
+        vhost: Arc::clone(&queue.vhost),
+        name: Arc::clone(&queue.name),
+        durable: queue.durable,
+        auto_delete: queue.auto_delete,
+        exclusive: queue.exclusive,
+        of_session: queue.session != 0,
+        arguments: queue.arguments.clone(),
+        ready: counts.ready,
+        ready_bytes: counts.ready_bytes,
+        unsettled: counts.unsettled,
+        unsettled_bytes: counts.unsettled_bytes,
+        paged: counts.paged,
+        consumers: counts.consumers,
+        published: rate(PUBLISHED),
+        delivered: rate(DELIVERED),
+        settled: rate(SETTLED),
+    }
+}
+
+fn exchange_info(vhost: &Arc<str>, exchange: &Exchange, rates: &Rates) -> ExchangeInfo {
+    ExchangeInfo {
+        vhost: Arc::clone(vhost),
+        name: Arc::clone(&exchange.name),
+        kind: exchange.kind,
+        durable: exchange.durable,
+        auto_delete: exchange.auto_delete,
+        internal: exchange.internal,
+        arguments: exchange.arguments.clone(),
+        retained: exchange.retained.len(),
+        published: rates.rate(
+            Counter::Exchange(Arc::clone(vhost), Arc::clone(&exchange.name)),
+            exchange.published.load(Ordering::Relaxed),
+        ),
     }
 }

@@ -141,6 +141,11 @@ impl Store {
         self.journal.synced()
     }
 
+    /// Has all that was appended written soon. Returns the position that says it was.
+    pub(crate) fn hurry(&self) -> u64 {
+        self.journal.hurry()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.journal.synced() == self.journal.appended()
     }

@@ -338,7 +338,7 @@ fn listings_count() {
     let topic: Vec<_> =
         fixture.broker.bindings(None).into_iter().map(|info| (info.source, info.routing_key)).collect();
     assert_eq!(topic, [("".into(), "q".into()), ("amq.topic".into(), "k".into())]);
-    assert_eq!(fixture.broker.peek("/", "q", 3).unwrap().len(), 3);
+    assert_eq!(fixture.broker.peek("/", "q", 3, usize::MAX).unwrap().len(), 3);
     assert_eq!(fixture.broker.queues(None)[0].ready, 9);
     let number = client.connection.number();
     assert!(fixture.broker.close_connection(number, "bye"));

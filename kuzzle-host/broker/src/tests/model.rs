@@ -145,7 +145,7 @@ fn start(disk: &SimulatedDisk, sync_takes: Duration) -> (Fixture, Client) {
 
 /// Looks at everything ready without taking it away.
 fn ready(fixture: &Fixture, queue: usize) -> Vec<(u64, bool)> {
-    let found = fixture.broker.peek("/", QUEUES[queue], usize::MAX).unwrap();
+    let found = fixture.broker.peek("/", QUEUES[queue], usize::MAX, usize::MAX).unwrap();
     found.iter().map(|one| (number(&one.message), one.redelivered)).collect()
 }
 
