@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use kuzzle_api::{Api, Facts, Limits, Origin, PluginFacts, ServerFacts};
+use kuzzle_broker::{Broker, NoHost, SystemClock};
 use kuzzle_documents::{Documents, Options, SyncPolicy};
 use kuzzle_model::{DocumentResult, RawJson, Request, Response, ResponseResult, ids};
 use serde_json::json;
@@ -31,7 +32,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::temp_dir().join(format!("kuzzle-funnel-cost-{}", ids::request_id()));
     let options = Options { sync: SyncPolicy::Os, ..Options::default() };
     let documents = Documents::open(&directory, options)?;
-    let api = Api::new(documents.clone(), Limits::default(), Arc::new(Nobody));
+    let broker =
+        Broker::in_memory(kuzzle_broker::Options::default(), Arc::new(NoHost), Arc::new(SystemClock));
+    let api = Api::new(documents.clone(), broker, Limits::default(), Arc::new(Nobody));
     measure_all(&api).await;
     documents.close();
     std::fs::remove_dir_all(&directory)?;

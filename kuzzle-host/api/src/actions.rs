@@ -2,10 +2,13 @@
 
 mod admin;
 mod arguments;
+mod broker;
 mod read;
+mod server;
 mod server_info;
 mod write;
 
+pub(crate) use broker::tables;
 use kuzzle_model::Request;
 
 use crate::Origin;
@@ -56,6 +59,14 @@ pub(crate) fn find(controller: &str, action: &str) -> Lookup {
     }
 }
 
+/// Tells whether a controller is for those who run the server, and not for every client.
+pub(crate) fn is_for_operators(controller: &str) -> bool {
+    OPERATORS.contains(&controller)
+}
+
+/// Controllers that manage the server itself.
+const OPERATORS: [&str; 2] = ["broker", "server"];
+
 struct Controller {
     names: &'static [&'static str],
     actions: &'static [Action],
@@ -104,6 +115,45 @@ static CONTROLLERS: &[Controller] = &[
     Controller {
         names: &["subscribe"],
         actions: &[not_yet("on"), not_yet("join"), not_yet("off"), not_yet("count"), not_yet("list")],
+    },
+    Controller {
+        names: &["broker"],
+        actions: &[
+            built("overview", broker::overview),
+            built("listConnections", broker::list_connections),
+            built("getConnection", broker::get_connection),
+            built("closeConnection", broker::close_connection),
+            built("listChannels", broker::list_channels),
+            built("listExchanges", broker::list_exchanges),
+            built("getExchange", broker::get_exchange),
+            built("declareExchange", broker::declare_exchange),
+            built("deleteExchange", broker::delete_exchange),
+            built("publish", broker::publish),
+            built("listQueues", broker::list_queues),
+            built("getQueue", broker::get_queue),
+            built("declareQueue", broker::declare_queue),
+            built("deleteQueue", broker::delete_queue),
+            built("purgeQueue", broker::purge_queue),
+            built("getMessages", broker::get_messages),
+            built("listBindings", broker::list_bindings),
+            built("bind", broker::bind),
+            built("unbind", broker::unbind),
+            built("listConsumers", broker::list_consumers),
+            built("listSessions", broker::list_sessions),
+            built("getSession", broker::get_session),
+            built("deleteSession", broker::delete_session),
+            built("exportDefinitions", broker::export_definitions),
+            built("importDefinitions", broker::import_definitions),
+        ],
+    },
+    Controller {
+        names: &["server"],
+        actions: &[
+            built("listProtocols", server::list_protocols),
+            built("enableProtocol", server::enable_protocol),
+            built("disableProtocol", server::disable_protocol),
+            built("listProblems", server::list_problems),
+        ],
     },
     Controller { names: &["bulk"], actions: &[not_yet("import")] },
     Controller {

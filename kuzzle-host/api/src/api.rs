@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use kuzzle_broker::Broker;
 use kuzzle_documents::Documents;
 use kuzzle_model::{ApiError, Malformed, Request, Response};
 use serde_json::json;
@@ -36,6 +37,7 @@ pub struct Limits {
 /// What actions work on.
 pub(crate) struct Core {
     pub(crate) documents: Documents,
+    pub(crate) broker: Broker,
     pub(crate) facts: Arc<dyn Facts>,
     pub(crate) statistics: Statistics,
     request_limits: kuzzle_model::Limits,
@@ -54,11 +56,12 @@ impl Default for Limits {
 }
 
 impl Api {
-    /// Makes the api over a document store. `facts` is what the host knows of itself and its plugins.
-    pub fn new(documents: Documents, limits: Limits, facts: Arc<dyn Facts>) -> Api {
+    /// Makes the api over a document store and a broker. `facts` is what the host knows of itself and its plugins.
+    pub fn new(documents: Documents, broker: Broker, limits: Limits, facts: Arc<dyn Facts>) -> Api {
         Api {
             core: Arc::new(Core {
                 documents,
+                broker,
                 facts,
                 statistics: Statistics::default(),
                 request_limits: limits.request,
@@ -76,8 +79,9 @@ impl Api {
     /// particular runtime. Dropping it gives up the answer, not the write.
     ///
     /// The checks, in order: overload (503), token (401), controller and action given (400) and known (400), built
-    /// (501); then the action's own arguments. No user exists who could be denied anything, so there is no check of
-    /// rights: the anonymous user may do everything.
+    /// (501); whether the request comes from where operators are, if the controller is theirs (403); then the action's
+    /// own arguments. No user exists who could be denied anything else, so there is no check of rights: the anonymous
+    /// user may do everything.
     pub fn handle(&self, request: Request, origin: Origin) -> impl Future<Output = Response> + Send + use<> {
         self.start(request, origin).answer()
     }
@@ -201,6 +205,10 @@ impl Core {
             return Step::failure(request, ApiError::no_action());
         }
         match actions::find(&request.controller, &request.action) {
+            Lookup::Built(_) if actions::is_for_operators(&request.controller) && !origin.is_operator => {
+                let error = ApiError::operators_only(&request.controller);
+                Step::failure(request, error)
+            }
             Lookup::Built(run) => run(self, request, origin),
             Lookup::NotYet => {
                 let error = ApiError::not_built(&request.action, &request.controller);
@@ -232,6 +240,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
+    use kuzzle_broker::{NoHost, SystemClock};
     use kuzzle_documents::{Options, SyncPolicy};
     use kuzzle_model::ids;
 
@@ -263,7 +272,9 @@ mod tests {
         let options = Options { sync: SyncPolicy::Os, ..Options::default() };
         let documents = Documents::open(&directory.0, options).unwrap();
         let limits = Limits { computing_max: 1, accepted_max: 20, ..Limits::default() };
-        (Api::new(documents, limits, Arc::new(NoFacts)), directory)
+        let broker =
+            Broker::in_memory(kuzzle_broker::Options::default(), Arc::new(NoHost), Arc::new(SystemClock));
+        (Api::new(documents, broker, limits, Arc::new(NoFacts)), directory)
     }
 
     type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;

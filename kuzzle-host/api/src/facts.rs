@@ -11,6 +11,47 @@ pub trait Facts: Send + Sync + 'static {
 
     /// Returns the protocol instances that the configuration declares, running or not.
     fn plugins(&self) -> Vec<PluginFacts>;
+
+    /// Switches a protocol instance on or off in the configuration, which applies it. Returns what was done in a line.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such instance, as by default there is none, or the configuration cannot be changed.
+    fn set_enabled(&self, instance: &str, enabled: bool) -> Result<String, SwitchError> {
+        let _ = enabled;
+        Err(SwitchError::Unknown(format!("no protocol `{instance}` is declared")))
+    }
+
+    /// Returns the latest warnings and errors, the newest first; none by default.
+    fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// Why a protocol instance was not switched; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchError {
+    /// No instance has this name.
+    Unknown(String),
+    /// What declares it is wrong, or cannot be written.
+    Unusable(String),
+}
+
+/// A warning or an error of the server's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether it is an error, and not a warning.
+    pub is_error: bool,
+    /// When it came last: milliseconds since 1970.
+    pub at_ms: u64,
+    /// How often it came in a row.
+    pub count: u64,
+    /// The part of the server that says it.
+    pub target: String,
+    /// What it says.
+    pub message: String,
+    /// Names and values beside the message, in their order.
+    pub fields: Vec<(String, String)>,
 }
 
 /// The process and its machine.

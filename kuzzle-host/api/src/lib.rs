@@ -5,6 +5,7 @@
 
 mod actions;
 mod api;
+mod definitions;
 mod facts;
 mod gate;
 mod origin;
@@ -14,6 +15,6 @@ mod step;
 
 pub use actions::{ActionName, actions};
 pub use api::{Api, Limits};
-pub use facts::{CpuFacts, CpuTimes, Facts, PluginFacts, ServerFacts};
+pub use facts::{CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError};
 pub use origin::{Defaults, Origin};
 pub use statistics::{OpenConnection, Statistics, Traffic};

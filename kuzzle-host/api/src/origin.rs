@@ -14,6 +14,9 @@ pub struct Origin {
     pub connection: u64,
     /// What the instance's configuration supplies when a request leaves it out.
     pub defaults: Defaults,
+    /// Whether it may use the controllers that manage the server. A protocol that any web page can reach, or any client of
+    /// the broker, must not: it is a promise of the host that neither is so.
+    pub is_operator: bool,
 }
 
 /// What an instance's configuration supplies when a request leaves it out.
@@ -31,6 +34,7 @@ impl Origin {
             instance: instance.into(),
             connection,
             defaults: Defaults::default(),
+            is_operator: false,
         }
     }
 }

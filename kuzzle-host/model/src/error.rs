@@ -111,6 +111,10 @@ registry! {
     "Json Web Token Error",
     "The Bearer token was not issued by this server. Log in again, or send no token to act as the anonymous user.";
 
+    OperatorsOnly, operators_only(controller), 403, "security.operators_only",
+    "the controller {controller} is for operators: ask it over REST, or with `kuzzle-host`",
+    "The controllers `broker` and `server` manage the server. They are answered over REST alone, and there not to pages of other origins.";
+
     ArgumentsMissing, arguments_missing(needed), 400, "api.arguments.missing",
     "Unable to build a path with those params. Supply at least {needed}",
     "The action needs an index, a collection (`type`) or a document id (`id`) that the request does not name.";
@@ -130,6 +134,14 @@ registry! {
     CollectionType, collection_type(found), 400, "api.arguments.collection_type",
     "listCollections: unrecognized type argument: \"{found}\"",
     "`type` is `all`, `stored` or `realtime`.";
+
+    ArgumentNeeded, argument_needed(name), 400, "api.arguments.needed",
+    "the argument `{name}` is needed",
+    "The action needs this argument in the request's body, or over REST in its path or query string.";
+
+    ArgumentInvalid, argument_invalid(name, found, expected), 400, "api.arguments.invalid",
+    "the argument `{name}` is {found}, expected {expected}",
+    "An argument is of another kind, or out of range.";
 
     SearchByGet, search_by_get(), 400, "api.arguments.search_by_get",
     "The action _search can't be done with a GET",
@@ -182,6 +194,46 @@ registry! {
     DeletedInPart, deleted_in_part(), 206, "documents.index.deleted_in_part",
     "Some indexes could not be deleted",
     "`admin.deleteIndexes` deleted some of the indexes; `errors` says which ones are left and why.";
+
+    BrokerNotFound, broker_not_found(reason), 404, "broker.not_found",
+    "{reason}",
+    "No virtual host, connection, exchange, queue, binding or session of this name exists; the message names what was looked for.";
+
+    BrokerInvalid, broker_invalid(reason), 400, "broker.invalid",
+    "{reason}",
+    "The broker knows no such kind of exchange, or cannot read a message's properties.";
+
+    BrokerRefused, broker_refused(reason), 403, "broker.access_refused",
+    "{reason}",
+    "The name is the broker's own, or the exchange takes no messages from clients.";
+
+    BrokerLocked, broker_locked(reason), 409, "broker.locked",
+    "{reason}",
+    "The queue belongs to a connection; others see it and cannot use it.";
+
+    BrokerPrecondition, broker_precondition(reason), 412, "broker.precondition_failed",
+    "{reason}",
+    "There is an exchange or queue of this name that is declared otherwise, an argument is not valid, or what should be unused or empty is not; the message says which.";
+
+    BrokerFull, broker_full(reason), 503, "broker.full",
+    "{reason}",
+    "A queue that refuses more is full, or a limit of the broker is reached. Nothing was done.";
+
+    BrokerUnavailable, broker_unavailable(reason), 503, "broker.unavailable",
+    "the change is made but not yet on the disk: {reason}",
+    "The broker's journal cannot be written, because its disk is full, say. The change is in force, and is written by itself when the disk allows it; until then a crash loses it.";
+
+    DefinitionsInvalid, definitions_invalid(count), 400, "broker.definitions.invalid",
+    "nothing was imported: the definitions have {count} problem(s)",
+    "`errors` has each problem with a JSON pointer to its place in the definitions.";
+
+    ProtocolNotFound, protocol_not_found(reason), 404, "server.protocol.not_found",
+    "{reason}",
+    "The file of the plugins declares no protocol of this name.";
+
+    ProtocolUnchanged, protocol_unchanged(reason), 409, "server.protocol.unchanged",
+    "{reason}",
+    "The file of the plugins has a mistake or cannot be written, so nothing was switched; the message has each mistake with its place.";
 
     Internal, internal(reason), 500, "server.internal",
     "Internal error: {reason}",
@@ -271,7 +323,7 @@ mod tests {
     fn statuses_are_those_of_the_error_classes() {
         for id in ErrorId::ALL {
             assert!(
-                [206, 400, 401, 403, 404, 413, 500, 501, 503, 504].contains(&id.status()),
+                [206, 400, 401, 403, 404, 409, 412, 413, 500, 501, 503, 504].contains(&id.status()),
                 "{} has {}",
                 id.as_str(),
                 id.status()

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use kuzzle_api::{Api, CpuFacts, CpuTimes, Facts, Limits, Origin, PluginFacts, ServerFacts};
+use kuzzle_api::{
+    Api, CpuFacts, CpuTimes, Facts, Limits, Origin, PluginFacts, Problem, ServerFacts, SwitchError,
+};
+use kuzzle_broker::{Broker, NoHost, SystemClock};
 use kuzzle_documents::{Documents, Options, SyncPolicy};
 use kuzzle_model::{Response, ids};
 use serde_json::{Value, json};
@@ -20,6 +23,7 @@ use serde_json::{Value, json};
 /// An api, its store and the directory they live in, removed at the end.
 pub(crate) struct Server {
     pub(crate) api: Api,
+    pub(crate) broker: Broker,
     documents: Documents,
     directory: PathBuf,
 }
@@ -32,12 +36,22 @@ impl Server {
     pub(crate) fn with(limits: Limits, options: Options) -> Server {
         let directory = std::env::temp_dir().join(format!("kuzzle-api-{}", ids::request_id()));
         let documents = Documents::open(&directory, options).unwrap();
-        Server { api: Api::new(documents.clone(), limits, Arc::new(Host)), documents, directory }
+        let broker =
+            Broker::in_memory(kuzzle_broker::Options::default(), Arc::new(NoHost), Arc::new(SystemClock));
+        let api = Api::new(documents.clone(), broker.clone(), limits, Arc::new(Host));
+        Server { api, broker, documents, directory }
     }
 
     /// Sends a request as a message and returns the answer as the client reads it.
     pub(crate) async fn ask(&self, message: Value) -> Value {
         read(&self.api.handle_message(message.to_string().as_bytes(), origin()).await)
+    }
+
+    /// Sends a request as an operator and returns the answer.
+    pub(crate) async fn operate(&self, controller: &str, action: &str, body: Value) -> Value {
+        let message = json!({"controller": controller, "action": action, "body": body});
+        let origin = Origin { is_operator: true, ..origin() };
+        read(&self.api.handle_message(message.to_string().as_bytes(), origin).await)
     }
 
     /// Sends a request and returns the answer, or nothing if it was not there at the first poll.
@@ -133,5 +147,24 @@ impl Facts for Host {
             },
             PluginFacts { name: "drums".into(), ..PluginFacts::default() },
         ]
+    }
+
+    fn set_enabled(&self, instance: &str, enabled: bool) -> Result<String, SwitchError> {
+        match instance {
+            "pigeons" => Ok(format!("pigeons {}", if enabled { "on" } else { "off" })),
+            "drums" => Err(SwitchError::Unusable("the file is broken".into())),
+            other => Err(SwitchError::Unknown(format!("no `{other}`"))),
+        }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        vec![Problem {
+            at_ms: 7,
+            count: 2,
+            target: "birds".into(),
+            message: "a pigeon is late".into(),
+            fields: vec![("name".into(), "Ada".into())],
+            ..Problem::default()
+        }]
     }
 }
