@@ -7,3 +7,4 @@ pub mod messaging;
 pub mod plugins;
 pub mod rest;
 pub mod server;
+pub mod table;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod broker;
 mod running;
 
 use std::fmt::Display;
@@ -56,6 +57,11 @@ enum Command {
         #[command(subcommand)]
         command: PluginsCommand,
     },
+    /// Looks at the broker of the running server and manages it.
+    Broker {
+        #[command(subcommand)]
+        command: broker::BrokerCommand,
+    },
     /// Shows the configuration.
     Config {
         #[command(subcommand)]
@@ -108,6 +114,11 @@ pub(crate) fn run() -> ExitCode {
     };
     match cli.command {
         Some(Command::Plugins { command }) => plugins(command, &config),
+        Some(Command::Broker { command }) => match broker::run(command, &config.rest_listen) {
+            Ok(text) => say(text.trim_end()),
+            Err(broker::Failed::Wrong(text)) => fail(WRONG, text),
+            Err(broker::Failed::Server(text)) => fail(FAILED, text),
+        },
         Some(Command::Config { .. }) | None => {
             let is_asked_for = config.plugins_file != Config::default().plugins_file;
             serve(&config, &unknown, cli.options.plugins.is_some() || is_asked_for)

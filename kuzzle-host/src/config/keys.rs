@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use toml_edit::Value;
 
-use super::value::{LogFormat, Mebibytes, Milliseconds, Paths, Seconds, Setting, SyncChoice};
+use super::value::{LogFormat, Mebibytes, Milliseconds, Names, Paths, Seconds, Setting, SyncChoice};
 
 /// A key as data.
 pub(super) struct Key {
@@ -71,6 +71,9 @@ keys! {
     /// Where REST listens: IP addresses with ports. An address of a family that the machine lacks is left out with a
     /// warning as long as another one can be bound.
     rest.listen as rest_listen: Vec<SocketAddr> = "[\"127.0.0.1:7511\", \"[::1]:7511\"]";
+    /// Names under which browsers of operators reach this server, such as `["kuzzle.example.com"]`; `localhost` and addresses
+    /// always do. Under other names what manages the server is refused, since any page may give its name this address.
+    rest.host_names as rest_host_names: Names = "[]";
     /// PEM file with the certificate chain of REST over TLS; plain HTTP when empty.
     rest.certificate as rest_certificate: PathBuf = "\"\"";
     /// PEM file with the certificate's private key.

@@ -28,6 +28,10 @@ pub struct Mebibytes(pub u64);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paths(pub Vec<PathBuf>);
 
+/// A list of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
 /// When writes are answered; see the key `data.sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncChoice {
@@ -100,6 +104,12 @@ impl Setting for PathBuf {
 impl Setting for Paths {
     fn read(value: &Value, _range: Option<(u64, u64)>) -> Result<Self, String> {
         Ok(Self(list(value, "a list of paths")?.into_iter().map(PathBuf::from).collect()))
+    }
+}
+
+impl Setting for Names {
+    fn read(value: &Value, _range: Option<(u64, u64)>) -> Result<Self, String> {
+        list(value, "a list of names").map(Self)
     }
 }
 

@@ -108,6 +108,7 @@ impl Ingress {
             instance: Arc::from(instance),
             connection: known.map_or(0, |it| it.connection),
             defaults,
+            is_operator: false,
         }
     }
 }

@@ -9,14 +9,30 @@ use toml_edit::{DocumentMut, Item};
 use super::declaration::{Declarations, Source};
 use super::library::{SearchPath, inspect as inspect_file};
 use super::{ConfigErrors, Plan, Problem, closest};
+use crate::table;
 
 /// Why a command failed: what to print.
 #[derive(Debug)]
-pub struct CommandError(String);
+pub struct CommandError {
+    text: String,
+    is_unknown: bool,
+}
+
+impl CommandError {
+    fn new(text: String) -> Self {
+        Self { text, is_unknown: false }
+    }
+
+    /// Whether it is that no protocol of that name is declared.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.is_unknown
+    }
+}
 
 impl std::fmt::Display for CommandError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -24,7 +40,7 @@ impl std::error::Error for CommandError {}
 
 impl From<ConfigErrors> for CommandError {
     fn from(errors: ConfigErrors) -> Self {
-        Self(errors.to_string())
+        Self::new(errors.to_string())
     }
 }
 
@@ -69,29 +85,12 @@ pub fn list(
 }
 
 fn table(rows: &[Row]) -> String {
+    let titles = ["protocol", "enabled", "state", "listen", "plugin"].map(str::to_owned).to_vec();
     let cells = rows.iter().map(|row| {
         let enabled = if row.is_enabled { "yes" } else { "no" };
-        [row.name.as_str(), enabled, row.state.as_str(), row.listen.as_str(), row.plugin.as_str()]
+        [&row.name, enabled, &row.state, &row.listen, &row.plugin].map(str::to_owned).to_vec()
     });
-    let all: Vec<[&str; 5]> =
-        std::iter::once(["protocol", "enabled", "state", "listen", "plugin"]).chain(cells).collect();
-    let mut widths = [0; 5];
-    for cells in &all {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = String::new();
-    for cells in all {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
+    table::aligned(&std::iter::once(titles).chain(cells).collect::<Vec<_>>())
 }
 
 /// Switches an instance on or off by editing `file`, whose comments and layout stay. A running server that watches the file
@@ -108,14 +107,15 @@ pub fn set_enabled(file: &Path, name: &str, enabled: bool) -> Result<String, Com
         let hint = closest(name, known.clone(), "protocol");
         let all: Vec<String> = known.map(|name| format!("`{name}`")).collect();
         let hint = hint.unwrap_or_else(|| format!("it declares {}", all.join(", ")));
-        return Err(CommandError(format!("`{}` declares no protocol `{name}`; {hint}", file.display())));
+        let text = format!("`{}` declares no protocol `{name}`; {hint}", file.display());
+        return Err(CommandError { text, is_unknown: true });
     };
     if instance.enabled == enabled {
         return Ok(format!("`{name}` is {word} already in `{}`", file.display()));
     }
     let text = declarations.text();
     let unwritable = |error: &dyn std::fmt::Display| {
-        CommandError(format!("cannot write plugins file `{}`: {error}", file.display()))
+        CommandError::new(format!("cannot write plugins file `{}`: {error}", file.display()))
     };
     let mut document: DocumentMut = text.parse().map_err(|error| unwritable(&error))?;
     let table = document.get_mut("protocols").and_then(Item::as_table_like_mut);
@@ -178,9 +178,9 @@ pub fn inspect(which: &str, plugin_dirs: &[PathBuf]) -> Result<String, CommandEr
     let path = if path.is_file() || which.contains(std::path::MAIN_SEPARATOR) {
         path.to_owned()
     } else {
-        SearchPath::new(plugin_dirs).find(&Source::Plugin(which.to_owned())).map_err(CommandError)?
+        SearchPath::new(plugin_dirs).find(&Source::Plugin(which.to_owned())).map_err(CommandError::new)?
     };
-    let (manifest, hash) = inspect_file(&path).map_err(CommandError)?;
+    let (manifest, hash) = inspect_file(&path).map_err(CommandError::new)?;
     let usable = manifest.refusal();
     let mut shown = serde_json::json!(manifest);
     if let Some(shown) = shown.as_object_mut() {
@@ -189,7 +189,7 @@ pub fn inspect(which: &str, plugin_dirs: &[PathBuf]) -> Result<String, CommandEr
         shown.insert("usable".to_owned(), usable.is_none().into());
         shown.insert("refusal".to_owned(), usable.into());
     }
-    serde_json::to_string_pretty(&shown).map_err(|error| CommandError(error.to_string()))
+    serde_json::to_string_pretty(&shown).map_err(|error| CommandError::new(error.to_string()))
 }
 
 /// Puts a whole new file in place of the old one, so that whoever reads sees one or the other.

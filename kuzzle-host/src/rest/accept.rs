@@ -33,6 +33,8 @@ pub struct Options {
     /// Time for a request's head to arrive, counted from the end of the request before it; so also the time that an idle
     /// connection is kept. TLS handshakes and bodies each have the same time.
     pub header_timeout: Duration,
+    /// Names of hosts under which operators reach this server, besides `localhost` and addresses.
+    pub host_names: Vec<String>,
 }
 
 /// A running REST host.
@@ -88,7 +90,8 @@ impl Rest {
     /// When a listener cannot be used.
     pub fn start(listeners: Vec<StdListener>, api: Api, options: Options) -> Result<Self, StartError> {
         let bounds = Bounds { bytes_max: options.body_max_bytes, time_max: options.header_timeout };
-        let dispatcher = Arc::new(Dispatcher::new(api, bounds).map_err(StartError::Routes)?);
+        let dispatcher =
+            Arc::new(Dispatcher::new(api, bounds, options.host_names.clone()).map_err(StartError::Routes)?);
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let (alive, gone) = mpsc::channel(1);
         let connections = Arc::new(Semaphore::new(options.connections_max));

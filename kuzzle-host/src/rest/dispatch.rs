@@ -16,7 +16,7 @@ use warp::reply::Response;
 use super::body::{self, BodyError, Bounds};
 use super::router::{Found, Routes, without_trailing_slash};
 use super::routes::{BASE, Verb};
-use super::{reply, swagger};
+use super::{admin, guard, reply, swagger};
 
 /// The greeting of the base path, as documented to the letter.
 const GREETING: &[u8] = br#"{"error":null,"result":"Hello from Kuzzle :)","status":200}"#;
@@ -30,6 +30,8 @@ pub(super) struct Dispatcher {
     routes: Routes,
     bounds: Bounds,
     protocol: Arc<str>,
+    /// Names of hosts under which operators reach this server.
+    host_names: Vec<String>,
 }
 
 /// An HTTP request without its body.
@@ -49,12 +51,28 @@ impl Head {
 }
 
 impl Dispatcher {
-    pub(super) fn new(api: Api, bounds: Bounds) -> Result<Self, String> {
-        Ok(Self { api, routes: Routes::new()?, bounds, protocol: Arc::from("rest") })
+    pub(super) fn new(api: Api, bounds: Bounds, host_names: Vec<String>) -> Result<Self, String> {
+        Ok(Self { api, routes: Routes::new()?, bounds, protocol: Arc::from("rest"), host_names })
     }
 
     /// Answers one request.
     pub(super) async fn answer<S, B, E>(&self, head: Head, body: S) -> Response
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+        E: fmt::Display,
+    {
+        let is_guarded = guard::is_guarded(without_trailing_slash(&head.path));
+        if is_guarded && let Err(reason) = guard::check(&head.method, &head.headers, &self.host_names) {
+            let body = json!({"error": {"message": reason}, "result": null, "status": 403});
+            return reply::bare_json(StatusCode::FORBIDDEN, body.to_string().into());
+        }
+        let response = self.answer_checked(head, body, is_guarded).await;
+        if is_guarded { reply::for_own_pages(response) } else { response }
+    }
+
+    /// Answers a request that comes from where it may.
+    async fn answer_checked<S, B, E>(&self, head: Head, body: S, is_guarded: bool) -> Response
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
@@ -74,7 +92,7 @@ impl Dispatcher {
             return reply::page(StatusCode::NOT_FOUND, &format!("Cannot {} {}", head.method, head.path));
         };
         match self.read_payload(&head, body).await {
-            Ok(payload) => self.run(&head, found, payload).await,
+            Ok(payload) => self.run(&head, found, payload, is_guarded).await,
             Err(error) => reply::page(status_of(&error), &error.to_string()),
         }
     }
@@ -95,7 +113,13 @@ impl Dispatcher {
         body::parse(&bytes)
     }
 
-    async fn run(&self, head: &Head, found: Found, payload: Option<serde_json::Value>) -> Response {
+    async fn run(
+        &self,
+        head: &Head,
+        found: Found,
+        payload: Option<serde_json::Value>,
+        is_operator: bool,
+    ) -> Response {
         let mut parts = RouteParts {
             controller: found.route.controller.to_owned(),
             action: found.route.action.to_owned(),
@@ -115,8 +139,8 @@ impl Dispatcher {
         }
         let response = match Request::from_route(parts) {
             Ok(request) => {
-                let origin =
-                    Origin::new(Arc::clone(&self.protocol), Arc::clone(&self.protocol), head.connection);
+                let (label, instance) = (Arc::clone(&self.protocol), Arc::clone(&self.protocol));
+                let origin = Origin { is_operator, ..Origin::new(label, instance, head.connection) };
                 self.api.handle(request, origin).await
             }
             Err(malformed) => malformed.into_response(),
@@ -146,6 +170,7 @@ const SWAGGER_YAML: &str = "/api/swagger.yml";
 
 fn is_fixed(path: &str) -> bool {
     [BASE, SWAGGER_JSON, SWAGGER_YAML].iter().any(|fixed| path.eq_ignore_ascii_case(fixed))
+        || admin::file(path).is_some()
 }
 
 /// The answers that no action is behind.
@@ -154,6 +179,9 @@ fn fixed(head: &Head) -> Option<Response> {
         return None;
     }
     let path = without_trailing_slash(&head.path);
+    if let Some(file) = admin::file(path) {
+        return Some(reply::static_file(file));
+    }
     if path.eq_ignore_ascii_case(BASE) {
         return Some(reply::json(200, Bytes::from_static(GREETING)));
     }

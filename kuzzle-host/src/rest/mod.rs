@@ -4,8 +4,10 @@
 //! is our own: it has what the framework's server does not, such as TLS, limits and a deadline for stopping.
 
 mod accept;
+mod admin;
 mod body;
 mod dispatch;
+mod guard;
 mod linger;
 mod reply;
 mod router;

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
-    CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
+
+use super::admin::StaticFile;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -18,6 +21,12 @@ const REQUESTED_WITH: HeaderValue = HeaderValue::from_static("X-Requested-With")
 /// Headers that a page on another origin may send, told to its browser beforehand.
 const PREFLIGHT_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, x-requested-with");
+
+/// What a page for operators may do: load what this server has, ask it, and no more. Nobody may show it in a frame.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// A JSON answer of the API. A status that is none becomes 500.
 pub(super) fn json(status: u16, body: Bytes) -> Response {
@@ -37,6 +46,27 @@ pub(super) fn bare_json(status: StatusCode, body: Bytes) -> Response {
 /// A document of the API's description.
 pub(super) fn yaml(body: Bytes) -> Response {
     with_type(StatusCode::OK, YAML, body)
+}
+
+/// A file of the page for operators.
+pub(super) fn static_file(file: &'static StaticFile) -> Response {
+    let text = Bytes::from_static(file.text.as_bytes());
+    with_type(StatusCode::OK, HeaderValue::from_static(file.media_type), text)
+}
+
+/// The answer as the server's own pages get it, and pages of other origins cannot read it.
+pub(super) fn for_own_pages(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for open in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS] {
+        headers.remove(open);
+    }
+    // What is shown is of this moment, and the page is that of this version.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
 }
 
 /// What no action was found or run for, as a page.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use kuzzle_api::{CpuFacts, CpuTimes, Facts, PluginFacts, ServerFacts};
+use kuzzle_api::{CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError};
 
 use super::VERSION;
-use crate::plugins::Status;
+use crate::logging;
+use crate::plugins::{Status, commands};
 
 /// Milliseconds of the unit in which the kernel counts processor time for programs (`USER_HZ` is 100 on all platforms).
 const TICK_MS: u64 = 10;
@@ -16,11 +18,13 @@ const TICK_MS: u64 = 10;
 pub(super) struct HostFacts {
     started: Instant,
     plugins: Status,
+    /// The file that declares the plugins.
+    plugins_file: PathBuf,
 }
 
 impl HostFacts {
-    pub(super) fn new(started: Instant, plugins: Status) -> Self {
-        Self { started, plugins }
+    pub(super) fn new(started: Instant, plugins: Status, plugins_file: PathBuf) -> Self {
+        Self { started, plugins, plugins_file }
     }
 }
 
@@ -41,6 +45,21 @@ impl Facts for HostFacts {
 
     fn plugins(&self) -> Vec<PluginFacts> {
         self.plugins.facts()
+    }
+
+    fn set_enabled(&self, instance: &str, enabled: bool) -> Result<String, SwitchError> {
+        let done = commands::set_enabled(&self.plugins_file, instance, enabled);
+        if let Ok(done) = &done {
+            tracing::info!(instance, enabled, done, "an operator switches a protocol");
+        }
+        done.map_err(|error| match error.is_unknown() {
+            true => SwitchError::Unknown(error.to_string()),
+            false => SwitchError::Unusable(error.to_string()),
+        })
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        logging::problems()
     }
 }
 
@@ -101,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_process_has_memory() {
-        let facts = HostFacts::new(Instant::now(), Status::default()).server();
+        let facts = HostFacts::new(Instant::now(), Status::default(), PathBuf::new()).server();
         assert!(facts.memory_used_bytes > 0 && facts.memory_total_bytes > facts.memory_used_bytes);
     }
 }

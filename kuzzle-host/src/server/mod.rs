@@ -86,8 +86,8 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
     let listeners = rest_listeners(&config.rest_listen)?;
     let runtime = runtime(config)?;
     let status = Status::default();
-    let facts = Arc::new(HostFacts::new(started, status.clone()));
-    let api = Api::new(documents.clone(), limits(config), facts);
+    let facts = Arc::new(HostFacts::new(started, status.clone(), config.plugins_file.clone()));
+    let api = Api::new(documents.clone(), messaging.broker().clone(), limits(config), facts);
     let result = runtime.block_on(async {
         let rest = Rest::start(listeners, api.clone(), rest_options(config, tls))
             .map_err(|error| Failure::Environment(format!("error: {error}")))?;
@@ -221,6 +221,7 @@ fn rest_options(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> rest
         body_max_bytes: usize::try_from(config.rest_body_max_bytes).unwrap_or(usize::MAX),
         connections_max: usize::try_from(config.rest_connections_max).unwrap_or(usize::MAX),
         header_timeout: config.rest_header_timeout.0,
+        host_names: config.rest_host_names.0.clone(),
     }
 }
 

@@ -177,6 +177,7 @@ impl RequestsCalls for GenerationRequests {
             instance: Arc::clone(&options.instance),
             connection: NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed),
             defaults: options.defaults.clone(),
+            is_operator: false,
         };
         let mut connections = self.connections.write();
         if connections.contains_key(&connection) {

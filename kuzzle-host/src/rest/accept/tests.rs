@@ -1,5 +1,6 @@
 use super::*;
 use kuzzle_api::{Facts, Limits, PluginFacts, ServerFacts};
+use kuzzle_broker::{Broker, NoHost, SystemClock};
 use kuzzle_documents::Documents;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,12 +26,15 @@ impl Server {
     fn start(change: impl FnOnce(&mut Options)) -> Self {
         let folder = std::env::temp_dir().join(format!("kuzzle-rest-{}", uuid::Uuid::new_v4()));
         let documents = Documents::open(&folder, kuzzle_documents::Options::default()).unwrap();
-        let api = Api::new(documents, Limits::default(), Arc::new(NoFacts));
+        let broker =
+            Broker::in_memory(kuzzle_broker::Options::default(), Arc::new(NoHost), Arc::new(SystemClock));
+        let api = Api::new(documents, broker, Limits::default(), Arc::new(NoFacts));
         let mut options = Options {
             tls: None,
             body_max_bytes: 1000,
             connections_max: 100,
             header_timeout: Duration::from_secs(20),
+            host_names: Vec::new(),
         };
         change(&mut options);
         let listener = crate::listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -2,6 +2,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use kuzzle_api::{Facts, Limits, PluginFacts, ServerFacts};
+use kuzzle_broker::{Broker, NoHost, SystemClock};
 use kuzzle_documents::{Documents, Options};
 use kuzzle_plugin_api::abi::{EVENT_NOTIFICATION, STATUS_CANCELLED};
 use serde_json::{Value, json};
@@ -31,10 +32,12 @@ impl Fixture {
     fn new(max_connections: u32) -> Self {
         let folder = std::env::temp_dir().join(format!("kuzzle-requests-{}", uuid::Uuid::new_v4()));
         let documents = Documents::open(&folder, Options::default()).unwrap();
+        let broker =
+            Broker::in_memory(kuzzle_broker::Options::default(), Arc::new(NoHost), Arc::new(SystemClock));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let requests = Arc::new(GenerationRequests::new(RequestsOptions {
-            api: Api::new(documents, Limits::default(), Arc::new(NoFacts)),
+            api: Api::new(documents, broker, Limits::default(), Arc::new(NoFacts)),
             runtime: runtime.handle().clone(),
             instance: "birds".into(),
             label: "carrier-pigeon".into(),
