@@ -115,7 +115,15 @@ const RULES: &[Rule] = &[
         unsaid: &["std::env::var", "std::env::args", "env::set_var", "set_current_dir", "tokio::signal"],
     },
     Rule {
-        packages: &["kuzzle-socketio-proto", "kuzzle-amqp-proto", "kuzzle-mqtt-proto"],
+        packages: &["kuzzle-protocol-stomp"],
+        name: "plugins",
+        never: "anything of ours but plugin-api and their own proto",
+        may: &["kuzzle-plugin-api", "kuzzle-stomp-proto"],
+        without: &["warp"],
+        unsaid: &["std::env::var", "std::env::args", "env::set_var", "set_current_dir", "tokio::signal"],
+    },
+    Rule {
+        packages: &["kuzzle-socketio-proto", "kuzzle-amqp-proto", "kuzzle-mqtt-proto", "kuzzle-stomp-proto"],
         name: "proto",
         never: "tokio, sockets, the clock, plugin-api",
         may: &[],
