@@ -78,7 +78,7 @@ const RULES: &[Rule] = &[
         packages: &["kuzzle-api"],
         name: "api",
         never: "which protocol a request came from (a label in the request, echoed)",
-        may: &["kuzzle-model", "kuzzle-documents"],
+        may: &["kuzzle-model", "kuzzle-documents", "kuzzle-broker"],
         without: HTTP_AND_PLUGINS,
         unsaid: &["std::net", "std::env", "tokio::spawn", "tokio::time"],
     },
