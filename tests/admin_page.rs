@@ -29,7 +29,8 @@ fn an_operator_goes_through_the_page() {
     server.request("POST", "/api/1.0/_broker/bindings/%2F", Some(&bind.to_string()));
     // Whoever wants to look at the pictures says where they go.
     let temporary = TempDir::new();
-    let folder = std::env::var_os("KUZZLE_SCREENSHOTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let folder =
+        std::env::var_os("KUZZLE_SCREENSHOTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", "300", "node"]).arg(repository().join("tests/clients/admin/page.js"));

@@ -6,13 +6,8 @@ use std::process::Command;
 
 use kuzzle_tests::process::Process;
 use kuzzle_tests::server::{amqp, free_port};
-use kuzzle_tests::{Namespace, Server, ServerOptions, node, python, repository, run_for_text, wait_for};
-use serde_json::{Value, json};
-
-/// The documentation's own commands.
-const DECLARE: &str = "amqp-declare-queue -u amqp://rabbit:5672 -q response";
-const PUBLISH: &str = r#"amqp-publish -u amqp://rabbit:5672 -t response -e amq.topic -r kuzzle -b '{"index": "index", "collection": "collection", "controller": "write", "action": "createOrReplace", "body": {"firstName": "John", "lastName": "Doe"} }'"#;
-const GET: &str = "amqp-get -u amqp://rabbit:5672 -q response";
+use kuzzle_tests::{Documented, Server, ServerOptions, documented, node, python, run_for_text, wait_for};
+use serde_json::Value;
 
 struct Served {
     server: Server,
@@ -129,98 +124,23 @@ fn what_a_client_keeps_for_too_long_goes_to_another() {
     Served::start_with("[protocols.amqp.settings]\nacknowledgement_timeout_secs = 1").python("slow.py");
 }
 
-/// The product's documentation on its literal host and port, against the `plugins.toml` that is shipped.
-struct Documented {
-    _server: Server,
-    namespace: Option<Namespace>,
-    port: u16,
-}
-
-impl Documented {
-    fn start() -> Self {
-        let shipped = std::fs::read_to_string(repository().join("plugins.toml")).unwrap();
-        let namespace = Namespace::new();
-        let mut options = ServerOptions::default();
-        let port = if namespace.is_some() {
-            println!("in a network namespace of its own, on the literal port 5672 of the host `rabbit`");
-            options.plugins = shipped;
-            5672
-        } else {
-            let port = free_port();
-            println!("no network namespace is to be had: port {port} of 127.0.0.1 stands for rabbit:5672");
-            options.plugins = amqp(port);
-            port
-        };
-        options.rest_port = Some(if namespace.is_some() { 7511 } else { free_port() });
-        let server = options.start_in(namespace.as_ref());
-        // The server says that it is ready once each protocol has been tried.
-        let documented = Self { _server: server, namespace, port };
-        wait_for("the port to answer", || {
-            documented.try_run("amqp-declare-queue -u amqp://rabbit:5672 -q ready")
-        });
-        documented
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = match &self.namespace {
-            Some(namespace) => namespace.command_with_host("rabbit", "bash"),
-            None => Command::new("bash"),
-        };
-        let line = match &self.namespace {
-            Some(_) => line.to_owned(),
-            None => line.replace("rabbit:5672", &format!("127.0.0.1:{}", self.port)),
-        };
-        command.args(["-euc", &line]);
-        command
-    }
-
-    fn run(&self, line: &str) -> String {
-        run_for_text(&mut self.command(line))
-    }
-
-    fn try_run(&self, line: &str) -> Option<()> {
-        self.command(line).output().unwrap().status.success().then_some(())
-    }
-}
-
 #[test]
 fn the_example_of_the_documentation() {
     let documented = Documented::start();
-    assert_eq!(documented.run(DECLARE).trim_end(), "response");
-    documented.run(PUBLISH);
-    let printed = documented.run(GET);
-    let answer: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
-    let result = &answer["result"];
-    assert_eq!((&answer["status"], &answer["error"]), (&json!(200), &Value::Null), "{answer}");
-    assert_eq!(result["_source"], json!({ "firstName": "John", "lastName": "Doe" }));
-    for (key, value) in [
-        ("_index", json!("index")),
-        ("_type", json!("collection")),
-        ("_version", json!(1)),
-        ("action", json!("createOrReplace")),
-        ("collection", json!("collection")),
-        ("controller", json!("write")),
-        ("created", json!(true)),
-        ("metadata", json!({})),
-    ] {
-        assert_eq!(result[key], value, "{key} of {answer}");
-    }
-    for key in ["_id", "requestId"] {
-        assert!(result[key].as_str().is_some_and(|id| !id.is_empty()), "{key} of {answer}");
-    }
+    let [declare, publish, get] = documented::AMQP;
+    assert_eq!(documented.run(declare).trim_end(), "response");
+    documented.run(publish);
+    documented::check_answer(&documented.run(get));
 }
 
 /// `amqp-publish` ends once its channel is closed, and by then its request is answered.
 #[test]
 fn an_answer_is_there_when_its_publisher_has_left() {
     let documented = Documented::start();
-    documented.run(DECLARE);
-    let printed = documented.run(&format!("for n in $(seq 20); do {PUBLISH}; {GET}; echo; done"));
-    let answers: Vec<Value> = printed
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect();
+    let [declare, publish, get] = documented::AMQP;
+    documented.run(declare);
+    let printed = documented.run(&format!("for n in $(seq 20); do {publish}; {get}; echo; done"));
+    let answers: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(answers.len(), 20, "{printed}");
-    assert!(answers.iter().all(|answer| answer["status"] == 200), "{printed}");
+    answers.into_iter().for_each(documented::check_answer);
 }

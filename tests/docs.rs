@@ -28,8 +28,9 @@ fn the_page_of_errors_is_current() {
 fn the_readme_lists_exactly_what_is_built() {
     let readme = read("README.md");
     let mut listed = BTreeSet::new();
-    let is_of_actions =
-        |line: &&str| ["| documents |", "| server |", "| operators |"].iter().any(|row| line.starts_with(row));
+    let is_of_actions = |line: &&str| {
+        ["| documents |", "| server |", "| operators |"].iter().any(|row| line.starts_with(row))
+    };
     for row in readme.lines().filter(is_of_actions) {
         let cell = row.split('|').nth(2).unwrap();
         for of_controller in cell.split(';') {

@@ -1,32 +1,32 @@
-//! The examples of the product's documentation, as they are printed there: literal host names, literal ports, literal
-//! answers. (Those of socket.io are in `socketio.rs`.)
+//! The page of the product's documentation, as it is printed: literal host names, literal ports, literal answers.
 
-use kuzzle_tests::{Namespace, ServerOptions, curl};
+use kuzzle_tests::{Documented, Namespace, ServerOptions, curl, documented};
+
+#[test]
+fn the_whole_page_from_its_first_line_to_its_last() {
+    let page = Documented::start();
+    let hello = page.run("curl -sS \"http://localhost:7511/api/1.0\"");
+    assert_eq!(hello.trim_end(), r#"{"error":null,"result":"Hello from Kuzzle :)","status":200}"#);
+    page.open_page();
+    let [declare, publish, get] = documented::AMQP;
+    assert_eq!(page.run(declare).trim_end(), "response");
+    assert_eq!(page.run(publish), "");
+    documented::check_answer(&page.run(get));
+    documented::check_answer(&page.two_shells("node_modules/.bin/mqtt"));
+    documented::check_stomp(&page.type_into("nc"));
+    // All that was written on the way is read by whoever asks, over any protocol: here over the first.
+    let list = page.run("curl -sS \"http://localhost:7511/api/1.0/index/_listCollections\"");
+    assert!(list.contains("\"collection\""), "{list}");
+}
 
 #[test]
 fn the_first_example_of_rest() {
-    let namespace = Namespace::new();
-    let mut options = ServerOptions::default();
-    let url = match &namespace {
-        Some(_) => {
-            println!("in a network namespace of its own, on the literal port 7511 of localhost");
-            options.rest_port = Some(7511);
-            "http://localhost:7511/api/1.0".to_owned()
-        }
-        None => {
-            let port = kuzzle_tests::server::free_port();
-            println!("no network namespace is to be had: port {port} stands for 7511");
-            options.rest_port = Some(port);
-            format!("http://localhost:{port}/api/1.0")
-        }
-    };
-    let server = options.start_in(namespace.as_ref());
-    let printed = curl(namespace.as_ref(), &[&url]);
-    assert_eq!(printed.trim_end(), r#"{"error":null,"result":"Hello from Kuzzle :)","status":200}"#);
-    // With the slash too.
-    let printed = curl(namespace.as_ref(), &[&format!("{url}/")]);
-    assert_eq!(printed.trim_end(), r#"{"error":null,"result":"Hello from Kuzzle :)","status":200}"#);
-    drop(server);
+    let server = ServerOptions::default().start();
+    // With a slash behind it too.
+    for path in ["/api/1.0", "/api/1.0/"] {
+        let printed = curl(None, &[&server.url(path)]);
+        assert_eq!(printed.trim_end(), r#"{"error":null,"result":"Hello from Kuzzle :)","status":200}"#);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use kuzzle_tests::load::NumberedLoad;
 use kuzzle_tests::process::Process;
-use kuzzle_tests::server::{amqp, free_port, lines, mqtt};
+use kuzzle_tests::server::{amqp, free_port, lines, mqtt, stomp};
 use kuzzle_tests::{ServerOptions, node, python, wait_for};
 
 #[test]
@@ -16,6 +16,16 @@ fn mqtt_a_hundred_times_off_and_on_while_amqp_carries_messages() {
 #[test]
 fn amqp_a_hundred_times_off_and_on_while_mqtt_carries_messages() {
     off_and_on("amqp", "mqtt");
+}
+
+#[test]
+fn stomp_a_hundred_times_off_and_on_while_amqp_carries_messages() {
+    off_and_on("stomp", "amqp");
+}
+
+#[test]
+fn mqtt_a_hundred_times_off_and_on_while_stomp_carries_messages() {
+    off_and_on("mqtt", "stomp");
 }
 
 #[test]
@@ -41,14 +51,20 @@ fn mqtt_4_3_3_qos_2_is_exactly_once_also_for_a_client_that_is_sent_away_a_hundre
 /// Switches `moving` off and on while REST, the example plugin and `steady` carry numbers: the sender over `steady` never
 /// loses its connection, and what a client of `moving` keeps for its return holds each number once.
 fn off_and_on(moving: &str, steady: &str) {
-    let (amqp_port, mqtt_port, line) = (free_port(), free_port(), free_port());
-    let port = |protocol: &str| if protocol == "amqp" { amqp_port } else { mqtt_port };
-    let server = ServerOptions::with_plugins(amqp(amqp_port) + &mqtt(mqtt_port) + &lines(line)).start();
-    for name in ["amqp", "mqtt", "lines"] {
+    let [amqp_port, mqtt_port, stomp_port, line] = [(); 4].map(|()| free_port());
+    let port = |protocol: &str| match protocol {
+        "amqp" => amqp_port,
+        "mqtt" => mqtt_port,
+        _ => stomp_port,
+    };
+    let plugins = [amqp(amqp_port), mqtt(mqtt_port), stomp(stomp_port), lines(line)];
+    let server = ServerOptions::with_plugins(plugins.concat()).start();
+    for name in ["amqp", "mqtt", "stomp", "lines"] {
         server.wait_for_state(name, "running");
     }
     let start = |protocol: &str, mode: &str| {
-        Process::start(node(None, protocol, "numbers.js", [mode, &port(protocol).to_string()]))
+        let port = port(protocol).to_string();
+        Process::start(node(None, protocol, "numbers.js", [mode, &port, steady]))
     };
     let mut keeper = start(moving, "keep");
     keeper.wait_for_line("its queue", 0, |line| line == "attached");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use kuzzle_tests::process::Process;
 use kuzzle_tests::server::{free_port, mqtt};
-use kuzzle_tests::{Namespace, Server, ServerOptions, node, python, repository, run_for_text, wait_for};
+use kuzzle_tests::{Documented, Server, ServerOptions, documented, node, python, run_for_text, wait_for};
 use serde_json::{Value, json};
 
 struct Served {
@@ -348,87 +348,10 @@ fn server_info_counts_clients_by_version() {
     });
 }
 
-/// The documentation's own commands.
-const SUBSCRIBE: &str = "node_modules/.bin/mqtt subscribe -v -h rabbit -t mqtt.myId";
-const PUBLISH: &str = r#"node_modules/.bin/mqtt publish -h rabbit -t kuzzle -m '{"clientId": "myId", "collection":"index", "collection":"collection", "controller": "write", "action": "createOrReplace", "body": {"firstName": "John", "lastName": "Doe"}}'"#;
-
-/// The product's documentation on its literal host and port, against the `plugins.toml` that is shipped.
-struct Documented {
-    _server: Server,
-    namespace: Option<Namespace>,
-    port: u16,
-}
-
-impl Documented {
-    fn start() -> Self {
-        let shipped = std::fs::read_to_string(repository().join("plugins.toml")).unwrap();
-        let namespace = Namespace::new();
-        let mut options = ServerOptions::default();
-        let port = if namespace.is_some() {
-            println!("in a network namespace of its own, on the literal port 1883 of the host `rabbit`");
-            options.plugins = shipped;
-            1883
-        } else {
-            let port = free_port();
-            println!("no network namespace is to be had: port {port} of 127.0.0.1 stands for rabbit:1883");
-            options.plugins = mqtt(port);
-            port
-        };
-        options.rest_port = Some(if namespace.is_some() { 7511 } else { free_port() });
-        let server = options.start_in(namespace.as_ref());
-        Self { _server: server, namespace, port }
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = match &self.namespace {
-            Some(namespace) => namespace.command_with_host("rabbit", "timeout"),
-            None => Command::new("timeout"),
-        };
-        let line = match &self.namespace {
-            Some(_) => line.to_owned(),
-            None => line.replace("-h rabbit", &format!("-h 127.0.0.1 -p {}", self.port)),
-        };
-        command.args(["-s", "KILL", "120", "bash", "-euc", &line]);
-        command.current_dir(repository().join("tests/clients/mqtt"));
-        command
-    }
-
-    /// Runs the two shells, with the commands of another version in place of the current one's.
-    fn answer(&self, mqtt: &str) -> Value {
-        let command = |line: &str| self.command(&line.replace("node_modules/.bin/mqtt", mqtt));
-        // It does not say when it has subscribed; a publisher that comes too early is not answered and tries again.
-        let mut first = Process::start(command(SUBSCRIBE));
-        wait_for("the answer", || {
-            run_for_text(&mut command(PUBLISH));
-            first.log().lines().any(|line| line.starts_with("mqtt/myId ")).then_some(())
-        });
-        let line = first.wait_for_line("the answer", 0, |line| line.starts_with("mqtt/myId "));
-        serde_json::from_str(&line["mqtt/myId ".len()..]).unwrap_or_else(|error| panic!("{error}: {line}"))
-    }
-}
-
 #[test]
 fn the_example_of_the_documentation() {
     let documented = Documented::start();
     for mqtt in ["node_modules/.bin/mqtt", "node node_modules/mqtt-1.5.0/mqtt.js"] {
-        let answer = documented.answer(mqtt);
-        let result = &answer["result"];
-        assert_eq!((&answer["status"], &answer["error"]), (&json!(200), &Value::Null), "{answer}");
-        assert_eq!(result["_source"], json!({ "firstName": "John", "lastName": "Doe" }));
-        for (key, value) in [
-            ("_index", json!("index")),
-            ("_type", json!("collection")),
-            ("_version", json!(1)),
-            ("action", json!("createOrReplace")),
-            ("collection", json!("collection")),
-            ("controller", json!("write")),
-            ("created", json!(true)),
-            ("metadata", json!({})),
-        ] {
-            assert_eq!(result[key], value, "{key} of {answer}");
-        }
-        for key in ["_id", "requestId"] {
-            assert!(result[key].as_str().is_some_and(|id| !id.is_empty()), "{key} of {answer}");
-        }
+        documented::check_answer(&documented.two_shells(mqtt));
     }
 }

@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use kuzzle_tests::process::Process;
 use kuzzle_tests::server::{free_port, socketio};
-use kuzzle_tests::{
-    Namespace, Server, ServerOptions, TempDir, curl, node, repository, run_for_text, wait_for,
-};
+use kuzzle_tests::{Documented, Server, ServerOptions, TempDir, node, repository, run_for_text, wait_for};
 use serde_json::Value;
 
 /// The clients under test; the first is the one of the product's documentation.
@@ -147,39 +145,10 @@ fn clients_come_back_after_the_protocol_was_off() {
     }
 }
 
-/// The example of the product's documentation, on its literal host and port, against the `plugins.toml` that is shipped.
+/// On its literal host and port.
 #[test]
 fn the_example_of_the_documentation_in_a_browser() {
-    let shipped = std::fs::read_to_string(repository().join("plugins.toml")).unwrap();
-    let namespace = Namespace::new();
-    let mut options = ServerOptions::default();
-    let port = match &namespace {
-        Some(_) => {
-            println!("in a network namespace of its own, on the literal port 7512 of localhost");
-            options.plugins = shipped;
-            7512
-        }
-        None => {
-            let port = free_port();
-            println!("no network namespace is to be had: port {port} stands for 7512");
-            options.plugins = shipped.replace("7512", &port.to_string());
-            port
-        }
-    };
-    options.rest_port = Some(if namespace.is_some() { 7511 } else { free_port() });
-    let server = options.start_in(namespace.as_ref());
-    let (rest, port) = (server.rest().to_string(), port.to_string());
-    let hello = format!("http://localhost:{port}/socket.io/?EIO=3&transport=polling");
-    curl(namespace.as_ref(), &["--retry", "60", "--retry-delay", "1", "--retry-connrefused", &hello]);
-
-    let folder = TempDir::new();
-    let (certificate, key) = (folder.path().join("cdn.pem"), folder.path().join("cdn.key"));
-    let cdn = rcgen::generate_simple_self_signed(["cdn.socket.io".to_owned()]).unwrap();
-    std::fs::write(&certificate, cdn.cert.pem()).unwrap();
-    std::fs::write(&key, cdn.signing_key.serialize_pem()).unwrap();
-    let mut command = node(namespace.as_ref(), "socketio", "browser.js", ["document", &port, &rest]);
-    let said = run_for_text(command.arg(certificate).arg(key));
-    assert!(said.starts_with("ok "), "{said}\n{}", server.log());
+    Documented::start().open_page();
 }
 
 #[test]

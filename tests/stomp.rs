@@ -8,9 +8,9 @@ use std::process::Command;
 use kuzzle_tests::process::Process;
 use kuzzle_tests::server::{amqp, free_port, stomp};
 use kuzzle_tests::{
-    Namespace, PATIENCE, Server, ServerOptions, node, python, repository, run_for_text, wait_for,
+    Documented, PATIENCE, Server, ServerOptions, documented, node, python, run_for_text, wait_for,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 struct Served {
     server: Server,
@@ -273,112 +273,11 @@ fn half_frames_time_out_and_slow_readers_are_closed() {
     wait_for("the slow reader to be closed", || (served.connections() == 0).then_some(()));
 }
 
-/// The product's documentation on its literal host and port, against the `plugins.toml` that is shipped.
-struct Documented {
-    _server: Server,
-    namespace: Option<Namespace>,
-    port: u16,
-}
-
-impl Documented {
-    fn start() -> Self {
-        let shipped = std::fs::read_to_string(repository().join("plugins.toml")).unwrap();
-        let namespace = Namespace::new();
-        let mut options = ServerOptions::default();
-        let port = if namespace.is_some() {
-            println!("in a network namespace of its own, on the literal port 61613 of the host `rabbit`");
-            options.plugins = shipped;
-            61613
-        } else {
-            let port = free_port();
-            println!("no network namespace is to be had: port {port} of 127.0.0.1 stands for rabbit:61613");
-            options.plugins = stomp(port);
-            port
-        };
-        options.rest_port = Some(if namespace.is_some() { 7511 } else { free_port() });
-        let server = options.start_in(namespace.as_ref());
-        // The server says that it is ready once each protocol has been tried.
-        let documented = Self { _server: server, namespace, port };
-        wait_for("the port to answer", || {
-            let probe = documented.command("nc.openbsd -z rabbit 61613").output().unwrap();
-            probe.status.success().then_some(())
-        });
-        documented
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = match &self.namespace {
-            Some(namespace) => namespace.command_with_host("rabbit", "timeout"),
-            None => Command::new("timeout"),
-        };
-        let line = match &self.namespace {
-            Some(_) => line.to_owned(),
-            None => line.replace("rabbit 61613", &format!("127.0.0.1 {}", self.port)),
-        };
-        command.args(["-s", "KILL", "120", "bash", "-euc", &line]);
-        command
-    }
-}
-
-/// What a terminal sends: Ctrl-@ is one NUL, and Return a line feed behind it.
-const CONNECT: &str = "CONNECT\n\n\0\n";
-const SUBSCRIBE: &str = "SUBSCRIBE\ndestination:/queue/myResponse\n\n\0\n";
-const SEND: &str = "SEND\ndestination: /exchange/amq.topic/kuzzle\ncontent-type: application/json\nreply-to: myResponse\n\n{\"index\":\"index\", \"collection\":\"collection\", \"controller\": \"write\", \"action\": \"createOrReplace\", \"body\": {\"firstName\": \"John\", \"lastName\": \"Doe\"}}\n\0\n";
-
-/// Compares what came with the documentation, byte by byte but for the session and the answer's ids.
-#[track_caller]
-fn check_transcript(said: &str) {
-    let session =
-        said.split_once("\nsession:").and_then(|(_, rest)| rest.split('\n').next()).expect("a session");
-    assert_eq!(session.len(), "session-1S6Z0zqY2hZ1qHCM6oMmZg".len(), "{said}");
-    assert!(session.starts_with("session-"), "{said}");
-    let server = concat!("kuzzle-host/", env!("CARGO_PKG_VERSION"));
-    let head = format!(
-        "CONNECTED\nsession:{session}\nheart-beat:0,0\nserver:{server}\nversion:1.0\n\n\0\nMESSAGE\ndestination:/queue/myResponse\nmessage-id:Q_/queue/myResponse@@{session}@@1\nredelivered:false\npersistent:true\ncontent-length:"
-    );
-    let rest = said.strip_prefix(&head).unwrap_or_else(|| panic!("expected {head:?}, got {said:?}"));
-    let (length, rest) = rest.split_once("\n\n").expect("the end of the headers");
-    let body = rest.strip_suffix("\0\n").expect("the end of the frame");
-    assert_eq!(length, body.len().to_string());
-    let answer: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    let result = &answer["result"];
-    assert_eq!((&answer["status"], &answer["error"]), (&json!(200), &Value::Null), "{answer}");
-    assert_eq!(result["_source"], json!({ "firstName": "John", "lastName": "Doe" }));
-    for (key, value) in [
-        ("_index", json!("index")),
-        ("_type", json!("collection")),
-        ("_version", json!(1)),
-        ("action", json!("createOrReplace")),
-        ("collection", json!("collection")),
-        ("controller", json!("write")),
-        ("created", json!(true)),
-        ("metadata", json!({})),
-    ] {
-        assert_eq!(result[key], value, "{key} of {answer}");
-    }
-    for key in ["_id", "requestId"] {
-        assert!(result[key].as_str().is_some_and(|id| !id.is_empty()), "{key} of {answer}");
-    }
-}
-
 #[test]
 fn the_example_of_the_documentation_through_both_kinds_of_nc() {
     let documented = Documented::start();
     for nc in ["nc.openbsd", "nc.traditional"] {
-        // What is typed comes a frame at a time, by somebody who reads what is answered.
-        let folder = kuzzle_tests::TempDir::new();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        for (name, text) in [("connect", CONNECT), ("rest", &[SUBSCRIBE, SEND].concat())] {
-            std::fs::write(path(name), text).unwrap();
-        }
-        let line = format!(
-            "said={}; has() {{ for n in $(seq 600); do grep -aq \"$1\" $said && return; sleep 0.1; done; exit 9; }}; \
-             touch $said; {{ cat {}; has '^CONNECTED'; cat {}; has '^{{'; }} | {nc} -q 1 rabbit 61613 > $said; cat $said",
-            path("said"),
-            path("connect"),
-            path("rest")
-        );
-        check_transcript(&run_for_text(&mut documented.command(&line)));
+        documented::check_stomp(&documented.type_into(nc));
     }
 }
 
@@ -387,13 +286,13 @@ fn the_example_of_the_documentation_through_a_socket() {
     let served = Served::start();
     for part in [1, 7, 10_000] {
         let mut raw = Raw::connect(served.port);
-        for bytes in [CONNECT, SUBSCRIBE, SEND].concat().as_bytes().chunks(part) {
+        for bytes in documented::STOMP.concat().as_bytes().chunks(part) {
             raw.socket.write_all(bytes).unwrap();
         }
         let mut said = raw.frame();
         said += "\n";
         said += &raw.frame();
         said += "\n";
-        check_transcript(&said);
+        documented::check_stomp(&said);
     }
 }

@@ -6,6 +6,7 @@
 pub mod binaries;
 pub mod client;
 pub mod curl;
+pub mod documented;
 pub mod errors_page;
 pub mod files;
 pub mod load;
@@ -22,6 +23,7 @@ use std::process::{Command, Stdio};
 
 pub use client::{Answer, HttpClient};
 pub use curl::{curl, curl_request};
+pub use documented::Documented;
 pub use files::TempDir;
 pub use namespace::Namespace;
 pub use node::node;

@@ -1,14 +1,15 @@
-// Numbered messages over AMQP, by amqplib, until a signal comes: `node numbers.js send|keep PORT`.
+// Numbered messages over AMQP, by amqplib, until a signal comes: `node numbers.js send PORT` or
+// `node numbers.js keep PORT SENDER`.
 //
 // send: one connection that must hold. Each number is published, persistent and confirmed, to a queue of its own, whence
 //       it must come back, and to the key `numbers.amqp` for others; then it is printed.
-// keep: a durable queue bound to `numbers.mqtt` whose consumer comes back as often as it is sent away. It prints each
+// keep: a durable queue bound to `numbers.<sender>` whose consumer comes back as often as it is sent away. It prints each
 //       number, and fails when one is missing or comes twice without being marked as redelivered.
 'use strict';
 
 const amqp = require('amqplib-2.3.1');
 
-const [mode, port] = process.argv.slice(2);
+const [mode, port, sender] = process.argv.slice(2);
 const url = `amqp://guest:guest@127.0.0.1:${port}`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -64,7 +65,7 @@ async function keep() {
       const channel = await connection.createChannel();
       channel.on('error', (error) => console.log(`channel: ${error.message}`));
       await channel.assertQueue(queue, { durable: true });
-      await channel.bindQueue(queue, 'amq.topic', 'numbers.mqtt');
+      await channel.bindQueue(queue, 'amq.topic', `numbers.${sender}`);
       await channel.prefetch(20);
       await channel.consume(queue, (message) => {
         if (message === null) return;

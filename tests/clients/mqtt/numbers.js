@@ -1,14 +1,15 @@
-// Numbered messages over MQTT, by mqtt.js, until a signal comes: `node numbers.js send|keep PORT`.
+// Numbered messages over MQTT, by mqtt.js, until a signal comes: `node numbers.js send PORT` or
+// `node numbers.js keep PORT SENDER`.
 //
 // send: one connection that must hold. Each number is published with QoS 1 to a topic of its own, whence it must come
 //       back, and to `numbers/mqtt` for others; then it is printed.
-// keep: a session that lasts, with QoS 1 on `numbers/amqp`, whose client comes back as often as it is sent away. It
+// keep: a session that lasts, with QoS 1 on `numbers/<sender>`, whose client comes back as often as it is sent away. It
 //       prints each number, and fails when one is missing or comes twice without being marked as a duplicate.
 'use strict';
 
 const { mqtt, version } = require('./common');
 
-const [mode, port] = process.argv.slice(2);
+const [mode, port, sender] = process.argv.slice(2);
 const url = `mqtt://127.0.0.1:${port}`;
 
 let stopping = false;
@@ -44,7 +45,7 @@ async function keep() {
   let last = 0;
   client.on('connect', async () => {
     try {
-      await client.subscribeAsync('numbers/amqp', { qos: 1 });
+      await client.subscribeAsync(`numbers/${sender}`, { qos: 1 });
       console.log('attached');
     } catch {
       // Sent away in the midst of it.
