@@ -31,7 +31,8 @@ CARGO_TARGET_DIR=$TARGET_DIR cargo build --release --locked --manifest-path kit/
 CARGO_TARGET_DIR=$TARGET_DIR cargo build --release --locked --manifest-path abi/Cargo.toml
 
 # The shipped plugins.toml, on the ports that nothing else is likely to use.
-http=${BENCH_HTTP_PORT:-17511} sio=${BENCH_SIO_PORT:-17512} amqp=${BENCH_AMQP_PORT:-17513} mqtt=${BENCH_MQTT_PORT:-17514}
+http=${BENCH_HTTP_PORT:-17511} sio=${BENCH_SIO_PORT:-17512} amqp=${BENCH_AMQP_PORT:-17513}
+mqtt=${BENCH_MQTT_PORT:-17514} stomp=${BENCH_STOMP_PORT:-17515}
 cat >"$RUN/plugins.toml" <<TOML
 [protocols.socketio]
 plugin = "socketio"
@@ -43,9 +44,12 @@ listen = ["127.0.0.1:$amqp"]
 [protocols.mqtt]
 plugin = "mqtt"
 listen = ["127.0.0.1:$mqtt"]
+[protocols.stomp]
+plugin = "stomp"
+listen = ["127.0.0.1:$stomp"]
 TOML
 printf '[rest]\nlisten = ["127.0.0.1:%s"]\n' "$http" >"$RUN/kuzzle.toml"
-export OURS_PORTS="$http $sio $amqp $mqtt"
+export OURS_PORTS="$http $sio $amqp $mqtt $stomp"
 export OURS_CMD="$TARGET_DIR/release/kuzzle-host --plugins $RUN/plugins.toml --config $RUN/kuzzle.toml --data \$OURS_DATA"
 
 rivals="hello node-docs nginx sio echo mosquitto rabbitmq"

@@ -50,16 +50,17 @@ start() {
 listeners.tcp.1 = 127.0.0.1:35672
 mqtt.listeners.tcp.1 = 127.0.0.1:31883
 loopback_users = none
+stomp.listeners.tcp.1 = 127.0.0.1:31613
 mqtt.allow_anonymous = true
 log.console = true
 log.console.level = warning
 C
-      echo '[rabbitmq_mqtt].' >"$RUN/rmq/enabled_plugins"
+      echo '[rabbitmq_mqtt,rabbitmq_stomp].' >"$RUN/rmq/enabled_plugins"
       export RABBITMQ_NODENAME=kbench@localhost RABBITMQ_DIST_PORT=35673 ERL_EPMD_PORT=34369 ERL_EPMD_ADDRESS=127.0.0.1 HOME=$RUN/rmq
       export RABBITMQ_CONFIG_FILE=$RUN/rmq/rabbitmq RABBITMQ_ENABLED_PLUGINS_FILE=$RUN/rmq/enabled_plugins
       export RABBITMQ_MNESIA_BASE=$RUN/rmq/db RABBITMQ_LOG_BASE=$RUN/rmq/log RABBITMQ_LOGS=- RABBITMQ_CONF_ENV_FILE=/dev/null
       export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
-      up rabbitmq "31883 35672" "${RABBITMQ_SBIN:-$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin)}/rabbitmq-server" ;;
+      up rabbitmq "31883 31613 35672" "${RABBITMQ_SBIN:-$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin)}/rabbitmq-server" ;;
     mosquitto)
       printf 'listener 21884 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n' >"$RUN/mosquitto.conf"
       up mosquitto 21884 "${MOSQUITTO:-$(PATH=$PATH:/usr/sbin command -v mosquitto)}" -c "$RUN/mosquitto.conf" ;;
@@ -80,7 +81,7 @@ C
     ours)
       if [ -z "$OURS_CMD" ]; then echo "ours: OURS_CMD is not set; export it (see benches/README.md)" >&2; return 1; fi
       rm -rf "$RUN/ours"; mkdir -p "$RUN/ours"; export OURS_DATA=$RUN/ours
-      up ours "${OURS_PORTS:-${OURS_PORT:-7511 7512 5672 1883}}" bash -c "exec $OURS_CMD" ;;
+      up ours "${OURS_PORTS:-${OURS_PORT:-7511 7512 5672 1883 61613}}" bash -c "exec $OURS_CMD" ;;
     *) echo "unknown peer $1" >&2; return 2 ;;
   esac
 }

@@ -316,6 +316,8 @@ fn dest(proto: &str, o: &Opts, layout: &str, i: usize, run: u32) -> String {
     match (proto, layout) {
         ("amqp", "fanout") => format!("fanout:kb.{run}.{i}"),
         ("amqp", _) => format!("queue:kb.{run}.{i}"),
+        ("stomp", "queue") => format!("/queue/kb.{run}.{i}"),
+        ("stomp", _) => format!("/topic/kb.{run}.{i}"),
         _ => format!("kb/{run}/{i}"),
     }
 }

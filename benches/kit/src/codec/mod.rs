@@ -3,6 +3,7 @@ mod amqp;
 mod http;
 mod mqtt;
 mod sio;
+mod stomp;
 mod tcp;
 
 pub use http::request;
@@ -47,6 +48,7 @@ pub async fn open(proto: &str, s: &mut TcpStream, o: &Opts, role: &Role) -> io::
         "mqtt" => Box::new(mqtt::open(s, o, role).await?),
         "amqp" => Box::new(amqp::open(s, o, role).await?),
         "sio" => Box::new(sio::open(s, o, role).await?),
+        "stomp" => Box::new(stomp::open(s, o, role).await?),
         _ => return Err(bad(format!("unknown protocol {proto}"))),
     })
 }
