@@ -135,6 +135,13 @@ fn expected() -> Vec<(&'static str, Value, Value, Value)> {
             json!({ "destination": "/topic/sensor.temp", "body": "21" }),
         ),
         (
+            "AMQP, an empty key",
+            json!({ "key": "", "headers": {}, "body": "21" }),
+            // It would have to be an empty topic, which is none [MQTT-4.7.3-1].
+            Value::Null,
+            json!({ "destination": "/topic/", "body": "21" }),
+        ),
+        (
             "MQTT, QoS 0",
             json!({ "key": "sensor.temp", "deliveryMode": 1, "headers": of_mqtt(0), "body": "21" }),
             plain_mqtt(0),
