@@ -80,6 +80,26 @@ fn what_is_asked_over_one_protocol_is_heard_over_each() {
     assert_eq!(cells.len(), PROTOCOLS.len() * PROTOCOLS.len());
 }
 
+/// A service of each message protocol is asked by a client of each, and answers to the address and with the correlation that
+/// it sees in the words of its own protocol. Where one of the two is MQTT, which knows no queues, the address is a topic:
+/// a service of AMQP finds it in the header `x-reply-to-topic`, and a client of AMQP names it there.
+#[test]
+fn a_service_of_one_protocol_answers_clients_of_each() {
+    let said = Served::start().run("services.js");
+    let mut addresses = BTreeMap::new();
+    for line in said.lines() {
+        let [from, service, address] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        addresses.insert((from, service), address);
+    }
+    let messages = &PROTOCOLS[2..];
+    println!("| asked over, service of | {} |\n|---|---|---|---|", messages.join(" | "));
+    for from in messages {
+        let answered: Vec<_> = messages.iter().map(|service| addresses[&(*from, *service)]).collect();
+        println!("| {from} | {} |", answered.join(" | "));
+    }
+    assert_eq!(addresses.len(), messages.len() * messages.len());
+}
+
 /// What a consumer of each protocol sees of what is published over each: of AMQP one that is bound to `#` of `amq.topic`, of
 /// MQTT 5.0 one with the filter `#` at QoS 1, of STOMP one of `/topic/#`. Properties that a protocol has no place for are
 /// lost to its consumers alone.
