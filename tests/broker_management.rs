@@ -73,16 +73,28 @@ fn queues_exchanges_bindings_and_messages_over_rest() {
     let served = Served::start();
     let queue = "/queues/%2F/a%2Fb";
     assert_eq!(served.ok("PUT", queue, Some(json!({"arguments": {"x-max-length": 9}})))["created"], true);
-    served.refused("PUT", queue, Some(json!({"durable": false})), 412, "inequivalent arg 'durable' for queue 'a/b'");
+    served.refused(
+        "PUT",
+        queue,
+        Some(json!({"durable": false})),
+        412,
+        "inequivalent arg 'durable' for queue 'a/b'",
+    );
     served.ok("PUT", "/exchanges/%2F/news", Some(json!({"type": "topic"})));
-    served.ok("POST", "/bindings/%2F", Some(json!({"source": "news", "destination": "a/b", "routingKey": "x.#"})));
+    served.ok(
+        "POST",
+        "/bindings/%2F",
+        Some(json!({"source": "news", "destination": "a/b", "routingKey": "x.#"})),
+    );
 
     // What a client of AMQP publishes is what an operator sees, and the other way round.
     served.amqp_tool("amqp-publish", &["-e", "news", "-r", "x.y", "-b", "from a client"]);
-    let publish = json!({"routingKey": "x", "payload": "from an operator", "properties": {"deliveryMode": 2}});
+    let publish =
+        json!({"routingKey": "x", "payload": "from an operator", "properties": {"deliveryMode": 2}});
     assert_eq!(served.ok("POST", "/exchanges/%2F/news/publish", Some(publish))["routed"], true);
     let seen = served.ok("POST", &format!("{queue}/get"), Some(json!({"count": 5})));
-    let payloads: Vec<&Value> = seen["messages"].as_array().unwrap().iter().map(|it| &it["payload"]).collect();
+    let payloads: Vec<&Value> =
+        seen["messages"].as_array().unwrap().iter().map(|it| &it["payload"]).collect();
     assert_eq!(payloads, ["from a client", "from an operator"]);
     assert_eq!(served.amqp_tool("amqp-get", &["-q", "a/b"]), "from a client");
     let taken = served.ok("POST", &format!("{queue}/get"), Some(json!({"requeue": false})));
@@ -98,7 +110,13 @@ fn queues_exchanges_bindings_and_messages_over_rest() {
     served.refused("GET", "/queues?page=x", None, 400, "`page` is `x`");
     served.refused("GET", "/queues/nowhere", None, 404, "no vhost 'nowhere'");
     for (method, path) in [("GET", ""), ("DELETE", ""), ("DELETE", "/contents"), ("POST", "/get")] {
-        served.refused(method, &format!("/queues/%2F/absent{path}"), None, 404, "no queue 'absent' in vhost '/'");
+        served.refused(
+            method,
+            &format!("/queues/%2F/absent{path}"),
+            None,
+            404,
+            "no queue 'absent' in vhost '/'",
+        );
     }
 
     // A change that was answered is on the disk.
@@ -235,7 +253,11 @@ fn what_manages_the_server_is_for_operators_alone() {
         ("DELETE", queue, "Host: evil.example\r\nOrigin: http://evil.example\r\n".to_owned()),
         ("POST", "/api/1.0/_broker/queues/%2F/q/get", host.to_owned()),
         ("POST", "/api/1.0/_broker/queues/%2F/q/get", format!("{host}Origin: http://evil.example\r\n{json}")),
-        ("POST", "/api/1.0/_server/protocols/lines/disable", format!("{host}Origin: http://evil.example\r\n{json}")),
+        (
+            "POST",
+            "/api/1.0/_server/protocols/lines/disable",
+            format!("{host}Origin: http://evil.example\r\n{json}"),
+        ),
         ("GET", "/API/1.0/_BROKER/queues", "Host: evil.example\r\n".to_owned()),
         ("GET", "/_admin", "Host: evil.example\r\n".to_owned()),
     ] {
@@ -328,7 +350,12 @@ impl Rabbit {
         let rabbit = Self { folder, _node: node, environment };
         let mut ready = rabbit.tool(&["await_startup", "--timeout", "90"]);
         wait_for("RabbitMQ to start", || {
-            ready.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success()).then_some(())
+            ready
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|it| it.success())
+                .then_some(())
         });
         Some(rabbit)
     }
@@ -362,7 +389,7 @@ fn definitions_come_from_rabbitmq_and_go_to_it() {
     };
     // What an installation has: declared as clients would, and policies.
     rabbit.evaluate(
-        r#"V = fun(K) -> rabbit_misc:r(<<"/">>, exchange, K) end,
+        r##"V = fun(K) -> rabbit_misc:r(<<"/">>, exchange, K) end,
         Q = fun(K) -> rabbit_misc:r(<<"/">>, queue, K) end,
         D = fun(K, T) -> rabbit_exchange:declare(V(K), T, true, false, false, [], <<"t">>) end,
         D(<<"orders">>, topic), D(<<"audit">>, fanout), D(<<"by-size">>, headers),
@@ -371,12 +398,21 @@ fn definitions_come_from_rabbitmq_and_go_to_it() {
         rabbit_amqqueue:declare(Q(<<"mail">>), true, false, [], none, <<"t">>),
         B = fun(S, K, T, A) -> rabbit_binding:add({binding, V(S), K, T, A}, <<"t">>) end,
         B(<<"orders">>, <<"order.#">>, Q(<<"invoices">>), []), B(<<"orders">>, <<"#">>, V(<<"audit">>), []),
-        B(<<"by-size">>, <<>>, Q(<<"mail">>), [{<<"x-match">>, longstr, <<"any">>}, {<<"size">>, long, 3}]), ok."#,
+        B(<<"by-size">>, <<>>, Q(<<"mail">>), [{<<"x-match">>, longstr, <<"any">>}, {<<"size">>, long, 3}]), ok."##,
     );
     run_for_text(&mut rabbit.tool(&["add_vhost", "staging"]));
     run_for_text(&mut rabbit.tool(&["add_user", "ada", "secret"]));
     let policy = r#"{"message-ttl": 60000, "ha-mode": "all"}"#;
-    run_for_text(&mut rabbit.tool(&["set_policy", "short", "^mail$", policy, "--apply-to", "queues", "--priority", "3"]));
+    run_for_text(&mut rabbit.tool(&[
+        "set_policy",
+        "short",
+        "^mail$",
+        policy,
+        "--apply-to",
+        "queues",
+        "--priority",
+        "3",
+    ]));
     let theirs = rabbit.folder.path().join("theirs.json");
     run_for_text(&mut rabbit.tool(&["export_definitions", theirs.to_str().unwrap()]));
 
@@ -434,6 +470,9 @@ fn definitions_come_from_rabbitmq_and_go_to_it() {
     assert_eq!(code, Some(2));
     assert!(said.contains("nothing was imported: the definitions have 2 problem(s)"), "{said}");
     assert!(said.contains("/queues/1: PRECONDITION_FAILED - inequivalent arg 'durable'"), "{said}");
-    assert!(said.contains("/exchanges/0/type: COMMAND_INVALID - unknown exchange type 'x-delayed-message'"), "{said}");
+    assert!(
+        said.contains("/exchanges/0/type: COMMAND_INVALID - unknown exchange type 'x-delayed-message'"),
+        "{said}"
+    );
     served.refused("GET", "/queues/%2F/fresh", None, 404, "no queue 'fresh'");
 }

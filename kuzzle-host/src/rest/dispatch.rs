@@ -8,7 +8,7 @@ use futures_util::Stream;
 use kuzzle_api::{Api, Origin};
 use kuzzle_model::{Request, RouteParts};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use warp::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::reply::Response;
@@ -97,11 +97,7 @@ impl Dispatcher {
         }
     }
 
-    async fn read_payload<S, B, E>(
-        &self,
-        head: &Head,
-        body: S,
-    ) -> Result<Option<serde_json::Value>, BodyError>
+    async fn read_payload<S, B, E>(&self, head: &Head, body: S) -> Result<Option<Value>, BodyError>
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
@@ -113,13 +109,7 @@ impl Dispatcher {
         body::parse(&bytes)
     }
 
-    async fn run(
-        &self,
-        head: &Head,
-        found: Found,
-        payload: Option<serde_json::Value>,
-        is_operator: bool,
-    ) -> Response {
+    async fn run(&self, head: &Head, found: Found, payload: Option<Value>, is_operator: bool) -> Response {
         let mut parts = RouteParts {
             controller: found.route.controller.to_owned(),
             action: found.route.action.to_owned(),
@@ -136,6 +126,9 @@ impl Dispatcher {
                 "action" if found.route.action == ":action" => parts.action = value,
                 other => parts.parameters.push((other.to_owned(), value)),
             }
+        }
+        if is_operator {
+            gather(&mut parts);
         }
         let response = match Request::from_route(parts) {
             Ok(request) => {
@@ -163,6 +156,22 @@ impl Dispatcher {
         }
         reply::options(&methods.join(", "))
     }
+}
+
+/// Makes one body of the payload, the query string and, over both, the path. What manages the server has neither documents
+/// nor options of subscriptions, whose names are fields like others here: definitions have `users`, say.
+fn gather(parts: &mut RouteParts) {
+    let mut body = match parts.payload.take() {
+        None => Map::new(),
+        Some(Value::Object(fields)) => fields,
+        Some(other) => {
+            parts.payload = Some(other);
+            return;
+        }
+    };
+    let named = parts.query.drain(..).chain(parts.parameters.drain(..));
+    body.extend(named.map(|(name, value)| (name, Value::String(value))));
+    parts.payload = Some(json!({"body": body}));
 }
 
 const SWAGGER_JSON: &str = "/api/swagger.json";
@@ -270,6 +279,23 @@ mod tests {
                 .unwrap_err()
                 .contains("must be utf-8")
         );
+    }
+
+    #[test]
+    fn what_manages_the_server_has_one_body_in_which_the_path_wins() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut parts = RouteParts {
+            payload: Some(json!({"users": [], "name": "payload", "durable": true})),
+            query: vec![pair("name", "query"), pair("page", "2")],
+            parameters: vec![pair("name", "path")],
+            ..RouteParts::default()
+        };
+        gather(&mut parts);
+        let request = Request::from_route(parts).unwrap();
+        assert_eq!(request.body, json!({"users": [], "name": "path", "durable": true, "page": "2"}));
+        let mut nothing = RouteParts::default();
+        gather(&mut nothing);
+        assert_eq!(Request::from_route(nothing).unwrap().body, json!({}));
     }
 
     #[test]

@@ -16,7 +16,11 @@ async function through(browser) {
   const click = (selector, words) => browser.wait(`${selector} ${words}`, `(() => {
     const found = [...document.querySelectorAll(${JSON.stringify(selector)})].find((one) => one.textContent.trim() === ${JSON.stringify(words)});
     found?.click(); return Boolean(found); })()`);
-  const shoot = (name) => browser.screenshot(path.join(folder, name + '.png'));
+  const shoot = async (name) => {
+    // Colours fade in.
+    await browser.wait('the page to come to rest', `document.getAnimations().every((one) => one.playState === 'finished')`);
+    await browser.screenshot(path.join(folder, name + '.png'));
+  };
 
   await browser.size(1360, 900, 'light');
   await browser.open(url + '/_admin');

@@ -35,7 +35,7 @@ pub(super) static CONNECTIONS: Listing = Listing {
         "protocol": |it| text(&it["protocol"]),
         "user": |it| text(&it["user"]),
         "client": |it| text(&it["clientName"]),
-        "peer": |it| text(&it["info"]["peer"]),
+        "from": |it| text(&it["info"]["remote"]),
         "vhost": |it| text(&it["vhost"]),
         "channels": |it| text(&it["channels"]),
         "publish/s": |it| text(&it["published"]["perSecond"]),

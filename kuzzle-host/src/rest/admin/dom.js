@@ -146,8 +146,13 @@ export function pages(listing, state, changed) {
 
 export function notice(text, isBad) {
   const shown = h("div", { class: "notice" + (isBad ? " bad" : "") }, visible(text).replaceAll("\\u{a}", "\n"));
-  document.getElementById("notices").append(shown);
-  setTimeout(() => shown.remove(), isBad ? 9000 : 4000);
+  const notices = document.getElementById("notices");
+  notices.append(shown);
+  // Shown anew, so that it is above a dialog that was opened since.
+  notices.hidePopover();
+  notices.showPopover();
+  const gone = () => { shown.remove(); if (!notices.hasChildNodes()) notices.hidePopover(); };
+  setTimeout(gone, isBad ? 9000 : 4000);
 }
 
 // Asks before something is done that cannot be undone. Resolves with the answer.

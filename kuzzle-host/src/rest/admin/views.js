@@ -59,7 +59,7 @@ const overview = {
         figure("Ready", number(all.ready), `${number(all.unsettled)} unsettled`),
         figure("Sessions", number(all.sessions), `${number(all.exchanges)} exchanges`),
         figure("Memory", size(kuzzle.memoryUsed), `${size(all.memoryBytes)} of messages`),
-        figure("On disk", store.spaceUsed, `documents; journal ${size(all.journal.bytes)}`)),
+        figure("On disk", store.spaceUsed.replace(/([kmgt]?)b$/, (_, unit) => unit ? ` ${unit.toUpperCase()}iB` : " B"), `documents; journal ${size(all.journal.bytes)}`)),
       trafficCharts(history),
       h("section", {},
         h("div", { class: "top" }, h("h2", {}, "Longest queues"), h("div", { class: "tools" }, h("a", { href: "#queues" }, "All queues"))),
@@ -86,6 +86,15 @@ const protocols = {
   },
 };
 
+// Protocols whose counters are looked at.
+const unfolded = new Set();
+
+// What a counter counts, without what is said beside it.
+function counter(name, of) {
+  const words = visible(name).replaceAll("_", " ").replace(/ total$/, "");
+  return words.startsWith(of + " ") ? words.slice(of.length + 1) : words;
+}
+
 function protocol(it) {
   const word = it.enabled ? "Disable" : "Enable";
   const click = async (event) => {
@@ -106,8 +115,10 @@ function protocol(it) {
       h("dt", {}, "Listens"), h("dd", { class: "mono" }, it.listen.length ? it.listen.map((address) => h("div", {}, visible(address))) : soft("nowhere")),
       h("dt", {}, "Clients"), h("dd", {}, number(it.connections)),
       h("dt", {}, "Plugin"), h("dd", {}, it.plugin ? `${visible(it.plugin)} ${visible(it.version)}` : soft("not loaded")),
-      metrics.map(([name, value]) => [h("dt", {}, visible(name).replaceAll("_", " ")), h("dd", {}, number(value))]),
       it.retryAt && [h("dt", {}, "Next try"), h("dd", {}, new Date(it.retryAt).toLocaleTimeString())]),
+    metrics.length > 0 && h("details", { open: unfolded.has(it.name), ontoggle: (event) => unfolded[event.target.open ? "add" : "delete"](it.name) },
+      h("summary", { "data-focus": "counters-" + it.name }, "Counters"),
+      h("dl", { class: "facts" }, metrics.map(([name, value]) => [h("dt", {}, counter(name, it.name)), h("dd", {}, number(value))]))),
     h("div", { class: "act" },
       h("button", { type: "button", class: it.enabled ? "danger" : "primary", onclick: click, "data-focus": "switch-" + it.name,
         "aria-label": `${word} ${it.name}` }, word)));
@@ -128,7 +139,7 @@ const connections = {
       caption: "Connections", rows: found.items, state, changed: refresh,
       empty: state.name ? "No connection has such a name." : "Nobody is connected to the broker.",
       columns: [
-        { title: "Client", sort: "clientName", cell: (it) => [h("span", { class: "name" }, orDash(it.clientName)), h("div", { class: "soft small mono" }, visible(it.info?.peer ?? it.info?.address ?? ""))] },
+        { title: "Client", sort: "clientName", cell: (it) => [h("span", { class: "name" }, orDash(it.clientName)), h("div", { class: "soft small mono" }, visible(it.info?.remote ?? ""))] },
         { title: "Protocol", sort: "protocol", cell: (it) => visible(it.protocol) },
         { title: "User", sort: "user", cell: (it) => visible(it.user) },
         { title: "State", cell: (it) => it.throttled ? pill("blocked", "warn") : pill("running", "good") },
@@ -192,7 +203,7 @@ const exchanges = {
               "aria-pressed": String(it.name === state.chosen && it.vhost === state.vhost) }, it.name === "" ? "(default exchange)" : visible(it.name)),
             it.vhost !== "/" && soft(" " + visible(it.vhost))] },
           { title: "Type", sort: "type", cell: (it) => it.type },
-          { title: "", cell: (it) => chips([it.durable && "durable", it.autoDelete && "auto-delete", it.internal && "internal"]) },
+          { title: "Properties", cell: (it) => chips([it.durable && "durable", it.autoDelete && "auto-delete", it.internal && "internal"]) },
           { title: "Retained", n: true, sort: "retained", cell: (it) => number(it.retained) },
           { title: "Publishes/s", n: true, sort: "published.perSecond", cell: (it) => rate(it.published.perSecond) },
           { title: "Published", n: true, sort: "published.total", cell: (it) => number(it.published.total) },
@@ -207,7 +218,7 @@ const exchanges = {
             { title: "Leads to", cell: (it) => it.destinationType === "queue"
               ? h("button", { type: "button", class: "name", onclick: () => openQueue(it.vhost, it.destination), "data-focus": `bound-${it.destination} ${it.routingKey}` }, visible(it.destination))
               : named(it.destination) },
-            { title: "", cell: (it) => chips([it.destinationType]) },
+            { title: "Kind", cell: (it) => chips([it.destinationType]) },
             { title: "Arguments", cell: (it) => Object.keys(it.arguments).length ? h("code", {}, visible(JSON.stringify(it.arguments))) : soft("–") },
           ],
         }), pages(bound, state.bindings, refresh))),
@@ -239,7 +250,7 @@ const subscriptions = {
             { title: "Consumer", sort: "name", cell: (it) => orDash(it.name) },
             { title: "Connection", n: true, sort: "connection", cell: (it) => it.connection },
             { title: "Credit", n: true, sort: "credit", cell: (it) => it.credit === null ? soft("unlimited") : number(it.credit) },
-            { title: "", cell: (it) => chips([it.needsSettling ? "settles" : "settled at once", it.exclusive && "exclusive", it.priority !== 0 && `priority ${it.priority}`]) },
+            { title: "Properties", cell: (it) => chips([it.needsSettling ? "settles" : "settled at once", it.exclusive && "exclusive", it.priority !== 0 && `priority ${it.priority}`]) },
           ],
         }), pages(consumers, state, refresh))),
       h("section", {},
@@ -252,7 +263,7 @@ const subscriptions = {
             { title: "Ready", n: true, sort: "ready", cell: (it) => number(it.ready) },
             { title: "Unsettled", n: true, sort: "unsettled", cell: (it) => number(it.unsettled) },
             { title: "Expires", cell: (it) => it.expiresAt ? new Date(it.expiresAt).toLocaleString() : soft("–") },
-            { title: "", cell: (it) => chips([it.durable && "durable", it.hasWill && "will"]) },
+            { title: "Properties", cell: (it) => chips([it.durable && "durable", it.hasWill && "will"]) },
             { title: "", act: true, cell: (it) => h("button", { type: "button", class: "danger", onclick: end(it), "data-focus": "session-" + it.name, "aria-label": `Delete session ${it.name}` }, "Delete") },
           ],
         }), pages(sessions, state.sessions, refresh))),
