@@ -128,8 +128,8 @@ mod tests {
         let mut bytes = Vec::new();
         table::put(&mut bytes, "b", Field::Binary(&[0xff, 0]));
         table::put(&mut bytes, "n", Field::F64(f64::NAN));
-        table::put(&mut bytes, "d", Field::Decimal(2, 314));
-        assert_eq!(Value::Object(to_json(&bytes)), json!({"b": "/wA=", "n": null, "d": 3.14}));
+        table::put(&mut bytes, "d", Field::Decimal(2, 125));
+        assert_eq!(Value::Object(to_json(&bytes)), json!({"b": "/wA=", "n": null, "d": 1.25}));
         assert_eq!(bytes_of_base64("/wA=").unwrap(), [0xff, 0]);
         assert!(bytes_of_base64("?").is_err());
     }
