@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use kuzzle_tests::process::Process;
 use kuzzle_tests::server::{free_port, socketio};
-use kuzzle_tests::{Documented, Server, ServerOptions, TempDir, node, repository, run_for_text, wait_for};
+use kuzzle_tests::{Documented, Server, ServerOptions, node, repository, run_for_text, wait_for};
 use serde_json::Value;
 
 /// The clients under test; the first is the one of the product's documentation.
