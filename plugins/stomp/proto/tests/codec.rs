@@ -104,6 +104,8 @@ fn limits_are_met_before_the_rest_has_come() {
     assert_eq!(problem(&line, Version::V1_2), Problem::LineTooLong(100));
     let heads = [&b"SEND\n"[..], &[b"k:", &[b'v'; 90][..], b"\n"].concat().repeat(4)].concat();
     assert_eq!(problem(&heads, Version::V1_2), Problem::HeadTooLarge(300));
+    let both = [&heads[..], b"k:", &[b'v'; 200]].concat();
+    assert_eq!(decode_in(1, &both, Version::V1_2).1, Some(problem(&both, Version::V1_2)));
     assert_eq!(problem(b"SEND\ncontent-length:1001\n\n", Version::V1_2), Problem::BodyTooLarge(1000));
     let digits = [b"SEND\ncontent-length:", &[b'9'; 60][..], b"\n\n"].concat();
     assert_eq!(problem(&digits, Version::V1_2), Problem::BodyTooLarge(1000));

@@ -291,11 +291,11 @@ impl Decoder {
                 Part::Line { begin } => {
                     let Some(at) = memchr::memchr(b'\n', &input[self.scanned..]) else {
                         self.scanned = input.len();
-                        check_line(input.len() - begin, input.len(), limits)?;
+                        check_line(begin, input.len(), limits)?;
                         return Ok(None);
                     };
                     let end = self.scanned + at;
-                    check_line(end - begin, end, limits)?;
+                    check_line(begin, end, limits)?;
                     self.scanned = end + 1;
                     self.part = Part::Line { begin: end + 1 };
                     let line = &input[begin..end];
@@ -399,11 +399,14 @@ impl Decoder {
     }
 }
 
-fn check_line(line: usize, head: usize, limits: &FrameLimits) -> Result<(), Problem> {
-    if line > limits.line_max_bytes {
+/// Whether the line from `begin` to `end` is within the limits. The one that is met first is told, so that it does not
+/// depend on how the bytes came.
+fn check_line(begin: usize, end: usize, limits: &FrameLimits) -> Result<(), Problem> {
+    let line_end = begin.saturating_add(limits.line_max_bytes);
+    if end > line_end && line_end <= limits.head_max_bytes {
         return Err(Problem::LineTooLong(limits.line_max_bytes));
     }
-    if head > limits.head_max_bytes {
+    if end > limits.head_max_bytes {
         return Err(Problem::HeadTooLarge(limits.head_max_bytes));
     }
     Ok(())
