@@ -164,6 +164,8 @@ struct Client {
     session: Session,
     /// What was read and is not a whole frame yet, or has to wait.
     input: BytesMut,
+    /// The client has closed its side, after its last word.
+    silent: bool,
     /// Whether the input is to be handed over again before more is read.
     interrupted: bool,
     /// Whether the socket may hold bytes that it has not sent yet.
@@ -187,6 +189,7 @@ impl Client {
             server,
             socket,
             input: BytesMut::new(),
+            silent: false,
             interrupted: false,
             unflushed: false,
             link: None,
@@ -250,11 +253,15 @@ impl Client {
 
     /// Reads once, and hands over what there is. `None` when the client has left.
     fn poll_input(&mut self, context: &mut Context<'_>, now: Duration) -> io::Result<Option<bool>> {
-        if !self.session.wants_input() {
+        if self.silent || !self.session.wants_input() {
             return Ok(Some(false));
         }
         if !self.interrupted {
             match self.poll_read(context) {
+                Poll::Ready(Ok(0)) if self.session.is_ending() => {
+                    self.silent = true;
+                    return Ok(Some(false));
+                }
                 Poll::Ready(Ok(0)) => return Ok(None),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Err(error),

@@ -248,6 +248,19 @@ fn other_protocols_are_told_which_is_spoken() {
 }
 
 #[test]
+fn who_has_said_all_and_closes_its_side_still_gets_the_receipt() {
+    both_ways(&json!({}), |running| {
+        let mut client = Client::connect(running);
+        client.say("CONNECT\n\n\0SEND\ndestination:/queue/q\n\nx\0DISCONNECT\nreceipt:bye\n\n\0");
+        client.socket.shutdown(Shutdown::Write).expect("it says no more");
+        client.expect("CONNECTED");
+        client.receipt("bye");
+        assert!(client.frame().is_none());
+        assert_eq!(running.host.broker().messages("q").len(), 1);
+    });
+}
+
+#[test]
 fn queues_for_answers_go_with_their_connection() {
     both_ways(&json!({}), |running| {
         let mut client = Client::open(running, Version::V1_2, "0,0");

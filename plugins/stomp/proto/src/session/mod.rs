@@ -278,6 +278,12 @@ impl Session {
         matches!(self.phase, Phase::Ended)
     }
 
+    /// Whether the connection is on its way to its end, so that a client that says no more may still be told something.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { .. } | Phase::Closing { .. } | Phase::Ended)
+    }
+
     /// The server closes the connection: the client is told why, by an `ERROR`.
     pub fn close(&mut self, message: &str, detail: &str, now: Duration) {
         let fault = Fault { message: message.to_owned().into(), ..Fault::fatal("", detail) };
