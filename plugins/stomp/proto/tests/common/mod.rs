@@ -211,6 +211,15 @@ impl Client {
         self.deliver_to(consumer, settled, message)
     }
 
+    /// Whether a consumer that there is settles by itself.
+    pub(crate) fn acknowledges_nothing(&self, wanted: u64) -> Option<bool> {
+        let mut all = self.calls.iter().filter_map(|(_, call)| match call {
+            Operation::Consume { consumer, no_ack, .. } if *consumer == wanted => Some(*no_ack),
+            _ => None,
+        });
+        all.next()
+    }
+
     pub(crate) fn deliver_to(&mut self, consumer: u64, settled: bool, message: Message<'_>) -> String {
         self.last_delivery += 1;
         let delivery = self.last_delivery;
