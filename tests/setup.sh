@@ -11,7 +11,7 @@ NEEDED="curl=curl nc.openbsd=netcat-openbsd nc.traditional=netcat-traditional ip
 
 missing=
 for pair in $NEEDED; do
-    command -v "${pair%%=*}" >/dev/null || missing+=" ${pair#*=}"
+    PATH=$PATH:/usr/sbin command -v "${pair%%=*}" >/dev/null || missing+=" ${pair#*=}"
 done
 # A module of Python that Debian packs apart.
 python3 -c 'import ensurepip' 2>/dev/null || missing+=" python3-venv"
@@ -24,6 +24,8 @@ if [ -n "$missing" ]; then
         $sudo apt-get update -qq
         # shellcheck disable=SC2086
         $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+        # Debian starts it at once on the port of AMQP; the tests start their own elsewhere.
+        case $missing in *rabbitmq-server*) $sudo service rabbitmq-server stop || true ;; esac
     else
         echo "cannot install$missing: neither root nor sudo without a password; install them and run again" >&2
         exit 1
