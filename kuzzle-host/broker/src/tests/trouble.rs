@@ -25,6 +25,12 @@ fn a_full_disk_blocks_publishers_until_there_is_space() {
     }
     fixture.pass(1_000);
     assert_eq!(fixture.broker.info().alarm, Some("low on disk"));
+    // Who waits for the disk hears why it is in vain.
+    fixture
+        .broker
+        .declare_queue("/", &QueueDeclare { name: "d", durable: true, ..QueueDeclare::default() })
+        .unwrap();
+    assert!(durable(&fixture).is_err_and(|reason| reason.contains("cannot write the journal")));
     client.events();
     let refused = client.persistent("", "q", "refused");
     assert!(client.events().iter().any(
@@ -37,10 +43,38 @@ fn a_full_disk_blocks_publishers_until_there_is_space() {
     assert_eq!(fixture.broker.info().alarm, None);
     let seq = client.persistent("", "q", "after");
     client.confirmed(seq);
+    assert_eq!(durable(&fixture), Ok(()));
     let again = Fixture::on(&disk.after_power_loss(1, 0), options);
     let found = again.client().drain("q");
     assert_eq!(found.last().map(String::as_str), Some("after"));
     assert!(found.len() >= sent, "{} of {sent}", found.len());
+}
+
+/// What those are told who wait for the disk.
+fn durable(fixture: &Fixture) -> Result<(), String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    fixture.broker.when_durable(move |outcome| sender.send(outcome).unwrap());
+    receiver.recv_timeout(Duration::from_secs(30)).unwrap()
+}
+
+#[test]
+fn what_operators_change_is_there_after_power_loss_once_they_are_told() {
+    let disk = SimulatedDisk::default();
+    let fixture = Fixture::on(&disk, Options::default());
+    let queue = QueueDeclare { name: "q", durable: true, ..QueueDeclare::default() };
+    fixture.broker.declare_queue("/", &queue).unwrap();
+    let client = fixture.client();
+    client.ask(|link, op| link.confirm(op, true)).unwrap();
+    for body in ["one", "two"] {
+        let seq = client.persistent("", "q", body);
+        client.confirmed(seq);
+    }
+    // Settlements are written lazily unless somebody waits for them.
+    assert_eq!(fixture.broker.take("/", "q", 1).unwrap().len(), 1);
+    assert_eq!(durable(&fixture), Ok(()));
+    let again = Fixture::on(&disk.after_power_loss(1, 0), Options::default());
+    assert_eq!(again.client().drain("q"), ["two"]);
+    assert_eq!(Fixture::new().broker.take("/", "none", 1).unwrap_err().code, Code::NotFound);
 }
 
 #[test]
