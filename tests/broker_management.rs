@@ -134,6 +134,28 @@ fn queues_exchanges_bindings_and_messages_over_rest() {
 }
 
 #[test]
+fn definitions_of_a_large_installation_are_imported_twice_over() {
+    const QUEUES: usize = 12_000;
+    let server = ServerOptions::default().start();
+    let served = Served { server, amqp: 0 };
+    let padding = "x".repeat(60);
+    let queues: Vec<Value> = (0..QUEUES)
+        .map(|number| json!({"name": format!("{padding}-{number}"), "vhost": "/", "durable": true}))
+        .collect();
+    let bindings: Vec<Value> = (0..QUEUES)
+        .map(|number| json!({"source": "amq.topic", "destination": format!("{padding}-{number}"), "routing_key": "k"}))
+        .collect();
+    let definitions = json!({"queues": queues, "bindings": bindings});
+    assert!(definitions.to_string().len() > 2 << 20, "longer than other bodies may be");
+    let made = served.ok("POST", "/definitions", Some(definitions.clone()));
+    assert_eq!((&made["created"]["queues"], &made["created"]["bindings"]), (&json!(QUEUES), &json!(QUEUES)));
+    let again = served.ok("POST", "/definitions", Some(definitions));
+    assert_eq!((&again["created"]["queues"], &again["existed"]["bindings"]), (&json!(0), &json!(QUEUES)));
+    let listed: Value = serde_json::from_str(&served.shell(&["queues", "--json"])).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), QUEUES, "every page is asked for");
+}
+
+#[test]
 fn connections_are_seen_and_closed_and_sessions_deleted() {
     let (amqp_port, mqtt_port) = (free_port(), free_port());
     let server = ServerOptions::with_plugins(amqp(amqp_port) + &mqtt(mqtt_port)).start();

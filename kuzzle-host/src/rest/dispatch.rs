@@ -24,6 +24,9 @@ const GREETING: &[u8] = br#"{"error":null,"result":"Hello from Kuzzle :)","statu
 /// Pairs of a query string that are read; the rest is ignored, as the first server's parser did.
 const QUERY_PAIRS_MAX: usize = 1000;
 
+/// Longest definitions, in bytes, unless all bodies may be longer: an installation has many queues, and imports them once.
+const DEFINITIONS_MAX_BYTES: usize = 32 << 20;
+
 /// Answers HTTP requests.
 pub(super) struct Dispatcher {
     api: Api,
@@ -91,22 +94,14 @@ impl Dispatcher {
         let Some(found) = verb_of(&head.method).and_then(|verb| self.routes.find(verb, &head.path)) else {
             return reply::page(StatusCode::NOT_FOUND, &format!("Cannot {} {}", head.method, head.path));
         };
-        match self.read_payload(&head, body).await {
+        let mut bounds = self.bounds;
+        if (found.route.controller, found.route.action) == ("broker", "importDefinitions") {
+            bounds.bytes_max = bounds.bytes_max.max(DEFINITIONS_MAX_BYTES);
+        }
+        match read_payload(&head, body, bounds).await {
             Ok(payload) => self.run(&head, found, payload, is_guarded).await,
             Err(error) => reply::page(status_of(&error), &error.to_string()),
         }
-    }
-
-    async fn read_payload<S, B, E>(&self, head: &Head, body: S) -> Result<Option<Value>, BodyError>
-    where
-        S: Stream<Item = Result<B, E>>,
-        B: Buf,
-        E: fmt::Display,
-    {
-        let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        let bytes = body::read(body, announced, self.bounds).await?;
-        let bytes = body::inflate(bytes, head.header(CONTENT_ENCODING), self.bounds)?;
-        body::parse(&bytes)
     }
 
     async fn run(&self, head: &Head, found: Found, payload: Option<Value>, is_operator: bool) -> Response {
@@ -156,6 +151,18 @@ impl Dispatcher {
         }
         reply::options(&methods.join(", "))
     }
+}
+
+async fn read_payload<S, B, E>(head: &Head, body: S, bounds: Bounds) -> Result<Option<Value>, BodyError>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+    E: fmt::Display,
+{
+    let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let bytes = body::read(body, announced, bounds).await?;
+    let bytes = body::inflate(bytes, head.header(CONTENT_ENCODING), bounds)?;
+    body::parse(&bytes)
 }
 
 /// Makes one body of the payload, the query string and, over both, the path. What manages the server has neither documents

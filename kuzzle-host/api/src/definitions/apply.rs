@@ -1,6 +1,6 @@
 //! Making what definitions ask for: first on an empty broker, to hear all refusals, then on the one that it is for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kuzzle_broker::{Bind, Broker, Code, Done, Error, ExchangeDeclare, POLICY, QueueDeclare, table};
 
@@ -79,6 +79,8 @@ fn seed(broker: &Broker, draft: &Broker, wanted: &mut Wanted) -> Vec<Note> {
         ends.chain(declared).collect::<HashSet<_>>()
     };
     let (exchanges, queues) = (names(true), names(false));
+    let exchange_places = places(wanted.exchanges.iter().map(|it| (&it.vhost, &it.name)));
+    let queue_places = places(wanted.queues.iter().map(|it| (&it.vhost, &it.name)));
     let seeded = |done: Result<Done, Error>| {
         // What is there can be declared; if not, it shows as the missing end of a binding.
         if let Err(error) = done {
@@ -97,8 +99,10 @@ fn seed(broker: &Broker, draft: &Broker, wanted: &mut Wanted) -> Vec<Note> {
             arguments: &info.arguments,
         };
         seeded(draft.declare_exchange(vhost, &declare));
-        for exchange in wanted.exchanges.iter_mut().filter(|it| it.vhost == *vhost && it.name == *name) {
-            keep_policy(&mut exchange.arguments, &info.arguments);
+        for place in exchange_places.get(&(vhost.clone(), name.clone())).into_iter().flatten() {
+            if let Some(exchange) = wanted.exchanges.get_mut(*place) {
+                keep_policy(&mut exchange.arguments, &info.arguments);
+            }
         }
     }
     for (vhost, name) in &queues {
@@ -111,7 +115,8 @@ fn seed(broker: &Broker, draft: &Broker, wanted: &mut Wanted) -> Vec<Note> {
             ..QueueDeclare::default()
         };
         seeded(draft.declare_queue(vhost, &declare));
-        for queue in wanted.queues.iter_mut().filter(|it| it.vhost == *vhost && it.name == *name) {
+        for place in queue_places.get(&(vhost.clone(), name.clone())).into_iter().flatten() {
+            let Some(queue) = wanted.queues.get_mut(*place) else { continue };
             keep_policy(&mut queue.arguments, &info.arguments);
             if let Some(owner) = info.exclusive {
                 let text = format!("queue '{name}' in vhost '{vhost}' belongs to connection {owner}");
@@ -120,6 +125,17 @@ fn seed(broker: &Broker, draft: &Broker, wanted: &mut Wanted) -> Vec<Note> {
         }
     }
     problems
+}
+
+/// Where each name stands: once, as a rule.
+fn places<'a>(
+    names: impl Iterator<Item = (&'a String, &'a String)>,
+) -> HashMap<(String, String), Vec<usize>> {
+    let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, (vhost, name)) in names.enumerate() {
+        places.entry((vhost.clone(), name.clone())).or_default().push(place);
+    }
+    places
 }
 
 /// Something that is there keeps the policy it has: a declaration changes nothing of it.
