@@ -30,7 +30,7 @@ fn an_operator_goes_through_the_page() {
     // Whoever wants to look at the pictures says where they go.
     let temporary = TempDir::new();
     let folder =
-        std::env::var_os("KUZZLE_SCREENSHOTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+        std::env::var_os("ADMIN_SCREENSHOTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", "300", "node"]).arg(repository().join("tests/clients/admin/page.js"));
