@@ -156,6 +156,7 @@ fn text(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Number(number) if number.as_f64() == Some(0.0) => "0".to_owned(),
         other => other.to_string(),
     }
 }
@@ -170,7 +171,7 @@ fn features(item: &Value, words: &[(&str, &str)]) -> String {
 /// Figures of the whole, one a line.
 pub(super) fn overview(overview: &Value) -> String {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let rate = |value: &Value| format!("{} ({}/s)", value["total"], value["perSecond"]);
+    let rate = |value: &Value| format!("{} ({}/s)", value["total"], text(&value["perSecond"]));
     let mut rows = Vec::new();
     for name in
         ["connections", "channels", "consumers", "exchanges", "queues", "sessions", "ready", "unsettled"]

@@ -286,7 +286,7 @@ function problemList(problems) {
 
 const problems = {
   title: "Problems",
-  about: "The latest warnings and errors of the log since the start. What clients send is not in them.",
+  about: "The latest warnings and errors of the log since the start. Payloads and credentials are never in them.",
   state: fresh(),
   async load({ problems: found }) {
     return [problemList(found)];
