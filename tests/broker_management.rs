@@ -180,8 +180,9 @@ fn connections_are_seen_and_closed_and_sessions_deleted() {
     let port = mqtt_port.to_string();
     let subscribe = ["-p", &port, "-i", "phone", "-c", "-q", "1", "-t", "news", "-E"];
     run_for_text(Command::new("mosquitto_sub").args(subscribe));
-    let session = served.ok("GET", "/sessions/%2F/phone", None);
-    assert_eq!(session["connection"], Value::Null);
+    wait_for("the session to be without its client", || {
+        served.ok("GET", "/sessions/%2F/phone", None)["connection"].is_null().then_some(())
+    });
     // What belongs to a session is no definition.
     assert_eq!(served.ok("GET", "/definitions", None)["bindings"], json!([]));
     served.ok("DELETE", "/sessions/%2F/phone", None);
