@@ -216,6 +216,39 @@ fn queues_that_are_other_than_asked_for_are_refused() {
     assert_eq!(raw.rest().trim_start_matches('\n'), expected);
 }
 
+/// What has a receipt is on the disk: a message, a transaction, an acknowledgement.
+#[test]
+fn what_was_receipted_survives_a_crash() {
+    let mut served = Served::start();
+    let mut raw = served.connect("CONNECT\naccept-version:1.2\nhost:/\n\n\0");
+    for number in 0..3 {
+        raw.say(&format!(
+            "SEND\ndestination:/queue/kept\npersistent:true\nreceipt:{number}\n\nmessage {number}\0"
+        ));
+        assert_eq!(raw.frame(), format!("RECEIPT\nreceipt-id:{number}\n\n\0"));
+    }
+    raw.say("SUBSCRIBE\nid:1\ndestination:/queue/kept\nack:client-individual\nprefetch-count:1\n\n\0");
+    let first = raw.frame();
+    assert!(first.ends_with("\n\nmessage 0\0"), "{first}");
+    let id = first.lines().find_map(|line| line.strip_prefix("ack:")).expect("an id");
+    raw.say(&format!("BEGIN\ntransaction:t\n\n\0ACK\nid:{id}\ntransaction:t\n\n\0SEND\ndestination:/queue/kept\npersistent:true\ntransaction:t\n\nmessage 3\0COMMIT\ntransaction:t\nreceipt:commit\n\n\0"));
+    let mut told = raw.frame();
+    while told.starts_with("MESSAGE\n") {
+        told = raw.frame();
+    }
+    assert_eq!(told, "RECEIPT\nreceipt-id:commit\n\n\0");
+
+    served.server.kill();
+    served.server.start_again();
+    served.server.wait_for_state("stomp", "running");
+    let mut raw = served.connect("CONNECT\naccept-version:1.2\nhost:/\n\n\0");
+    raw.say("SUBSCRIBE\nid:1\ndestination:/queue/kept\n\n\0");
+    for number in 1..=3 {
+        let message = raw.frame();
+        assert!(message.ends_with(&format!("\n\nmessage {number}\0")), "{message}");
+    }
+}
+
 #[test]
 fn the_answer_to_a_request_is_there_when_its_client_has_left() {
     let served = Served::start();
