@@ -286,28 +286,16 @@ pub fn put_headers(out: &mut FrameWriter<'_>, properties: &[u8]) {
             _ => {}
         }
     }
-    let mut text = |name, value: Option<&[u8]>| {
-        if let Some(value) = value.filter(|value| is_text(value)) {
-            out.header(name, value);
-        }
-    };
-    text("app-id", properties.app_id);
-    text("user-id", properties.user_id);
-    text("type", properties.kind);
+    text(out, "app-id", properties.app_id);
+    text(out, "user-id", properties.user_id);
+    text(out, "type", properties.kind);
     if let Some(timestamp) = properties.timestamp {
         out.number("timestamp", timestamp);
     }
-    let mut text = |name, value: Option<&[u8]>| {
-        if let Some(value) = value.filter(|value| is_text(value)) {
-            out.header(name, value);
-        }
-    };
-    text("amqp-message-id", properties.message_id);
-    text("expiration", properties.expiration);
+    text(out, "amqp-message-id", properties.message_id);
+    text(out, "expiration", properties.expiration);
     put_reply_to(out, properties.reply_to, reply_topic);
-    if let Some(correlation) = properties.correlation_id.filter(|value| is_text(value)) {
-        out.header("correlation-id", correlation);
-    }
+    text(out, "correlation-id", properties.correlation_id);
     if let Some(priority) = properties.priority {
         out.number("priority", priority.into());
     }
@@ -320,11 +308,14 @@ pub fn put_headers(out: &mut FrameWriter<'_>, properties: &[u8]) {
         }
         None => {}
     }
-    if let Some(encoding) = properties.content_encoding.filter(|value| is_text(value)) {
-        out.header("content-encoding", encoding);
-    }
-    if let Some(kind) = properties.content_type.filter(|value| is_text(value)) {
-        out.header("content-type", kind);
+    text(out, "content-encoding", properties.content_encoding);
+    text(out, "content-type", properties.content_type);
+}
+
+/// A header, where there is something that a header may carry.
+fn text(out: &mut FrameWriter<'_>, name: &str, value: Option<&[u8]>) {
+    if let Some(value) = value.filter(|value| is_text(value)) {
+        out.header(name, value);
     }
 }
 

@@ -180,15 +180,6 @@ impl Frame {
         unescape(value, self.escapes()).ok()
     }
 
-    /// As [`header`](Self::header), kept: shares the frame's memory where nothing was escaped.
-    #[must_use]
-    pub fn kept_header(&self, name: &str) -> Option<ByteString> {
-        Some(match self.header(name)? {
-            Cow::Borrowed(value) => self.head.slice_ref(value),
-            Cow::Owned(value) => value.into(),
-        })
-    }
-
     fn check_escapes(&self) -> Result<(), UnknownEscape> {
         if self.escapes() == Version::V1_0 || memchr::memchr(b'\\', self.head.as_bytes()).is_none() {
             return Ok(());
