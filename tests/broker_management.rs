@@ -399,8 +399,16 @@ impl Drop for Rabbit {
     fn drop(&mut self) {
         // The node, and then the name server that it has started.
         let _ = self.tool(&["stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        let epmd = self.environment.iter().filter(|(name, _)| name.starts_with("ERL_EPMD"));
-        let _ = Command::new("epmd").arg("-kill").envs(epmd.map(|(name, value)| (name, value))).output();
+        // It stays for as long as it knows of a node, which may be a moment longer than the node.
+        for _ in 0..100 {
+            let epmd = self.environment.iter().filter(|(name, _)| name.starts_with("ERL_EPMD"));
+            let killed =
+                Command::new("epmd").arg("-kill").envs(epmd.map(|(name, value)| (name, value))).output();
+            if killed.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("Killed")) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
     }
 }
 
