@@ -108,7 +108,7 @@ pub(crate) fn call(link: &Link, op: u64, operation: &Operation) -> bool {
         }
         Operation::Cancel { consumer } => link.cancel(op, *consumer),
         Operation::Get { queue, no_ack } => link.get(op, queue, *no_ack),
-        Operation::Credit { count } => link.credit(op, 0, count.unwrap_or(CREDIT_UNLIMITED), BYTES_UNLIMITED),
+        Operation::Credit { count } => link.credit(op, 0, *count, BYTES_UNLIMITED),
     }
 }
 

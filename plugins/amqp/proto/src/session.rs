@@ -285,22 +285,20 @@ impl Session {
         }
     }
 
-    /// How much may be taken of a link at once: no more than the output has room for, and nothing while the client
-    /// leaves too many deliveries unacknowledged. To be asked again after writing and after reading.
+    /// How much may be taken of a link at once: no more than the output has room for. To be asked again after writing.
     #[must_use]
     pub fn budget(&self, link: u64) -> Budget {
         let none = Budget { events: 0, bytes: 0 };
-        let Some(channel) = self.links.get(&link).and_then(|number| self.channels.get(number)) else {
+        if !self.links.contains_key(&link) {
             // What comes for a link that is gone is dropped.
             return Budget { events: u32::MAX, bytes: u64::MAX };
-        };
+        }
         let room = self.io.limits.output_max_bytes.saturating_sub(self.io.out.len());
-        let unsettled = self.io.limits.unsettled_max.saturating_sub(channel.unsettled.len());
-        if room == 0 || unsettled == 0 {
+        if room == 0 {
             return none;
         }
         // No event takes less than some twenty octets of output.
-        let events = (room / 20 + 1).min(unsettled);
+        let events = room / 20 + 1;
         Budget { events: u32::try_from(events).unwrap_or(u32::MAX), bytes: room as u64 }
     }
 

@@ -183,8 +183,8 @@ pub enum Operation {
     },
     /// Limit the unsettled deliveries of all consumers of the link together.
     Credit {
-        /// At most; `None`: any number.
-        count: Option<u32>,
+        /// At most.
+        count: u32,
     },
 }
 

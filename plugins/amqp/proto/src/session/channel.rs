@@ -97,6 +97,8 @@ pub(super) struct Channel {
     pub(super) published: bool,
     /// Credit of consumers that start from here on; 0: any number.
     pub(super) prefetch: u16,
+    /// The broker was told how many deliveries may be unsettled.
+    pub(super) limited: bool,
     /// Name of the queue declared last; `None` before the first, or while the broker is making it up.
     pub(super) last_queue: Option<ByteString>,
     /// In the order of their ids.
@@ -120,6 +122,7 @@ impl Channel {
             next_seq: 1,
             published: false,
             prefetch: 0,
+            limited: false,
             last_queue: None,
             consumers: Vec::new(),
             next_consumer: 1,

@@ -27,6 +27,11 @@ impl Channel {
                 self.settle(method.delivery_tag, false, refused(method.requeue), id, io)?;
             }
             Method::BasicGet(basic::Get { queue, no_ack, .. }) => {
+                if !no_ack && self.unsettled.len() >= io.limits.unsettled_max {
+                    let max = io.limits.unsettled_max;
+                    let detail = format_args!("channel {} has {max} unacknowledged messages", self.number);
+                    return Err(Fault::channel(code::PRECONDITION_FAILED, id, detail));
+                }
                 self.call(id, Operation::Get { queue, no_ack }, Answer::Got, io);
             }
             Method::BasicConsume(method) => self.consume(method, id, io)?,
@@ -161,6 +166,10 @@ impl Channel {
         }
         self.next_consumer += 1;
         self.consumers.push(Consumer { id: consumer, tag: tag.clone(), cancelled: false });
+        if !no_ack && !self.limited {
+            // The broker keeps to the limit, so that no answer waits behind deliveries that have to.
+            self.limit_unsettled(None, id, Answer::Silent, io);
+        }
         let credit = (self.prefetch > 0 && !no_ack).then(|| self.prefetch.into());
         let answer = told(nowait, basic::ConsumeOk { consumer_tag: tag.clone() });
         let operation = Operation::Consume { consumer, queue, tag, no_ack, exclusive, credit, arguments };
@@ -193,12 +202,20 @@ impl Channel {
         }
         if global {
             let count = (prefetch_count > 0).then_some(prefetch_count.into());
-            self.call(id, Operation::Credit { count }, Answer::Method(basic::QosOk {}.into()), io);
+            self.limit_unsettled(count, id, Answer::Method(basic::QosOk {}.into()), io);
         } else {
             self.prefetch = prefetch_count;
             self.reply(basic::QosOk {}, io);
         }
         Ok(())
+    }
+
+    /// Limits the unsettled deliveries of all consumers together, to what the client and the limits want.
+    fn limit_unsettled(&mut self, count: Option<u32>, id: MethodId, answer: Answer, io: &mut Io) {
+        self.limited = true;
+        let max = u32::try_from(io.limits.unsettled_max).unwrap_or(u32::MAX);
+        let count = count.map_or(max, |count| count.min(max));
+        self.call(id, Operation::Credit { count }, answer, io);
     }
 
     fn exchange(&mut self, method: Method, id: MethodId, io: &mut Io) {

@@ -320,10 +320,7 @@ fn basic_qos_global_is_the_brokers() {
     bench.send(1, basic::Qos { prefetch_count: 4, global: true, ..Default::default() });
     bench.expect::<basic::QosOk>(1);
     let last = bench.broker.actions.last();
-    assert!(
-        matches!(last, Some(Action::Call { operation: Operation::Credit { count: Some(4) }, .. })),
-        "{last:?}"
-    );
+    assert!(matches!(last, Some(Action::Call { operation: Operation::Credit { count: 4 }, .. })), "{last:?}");
 }
 
 #[test]

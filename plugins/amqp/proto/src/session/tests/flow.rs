@@ -12,7 +12,7 @@ use crate::{
         content::{Address, Content, ContentWriter},
         properties::Properties,
     },
-    session::{Action, ConnectionEvent, Ending, Limits, LinkEvent, Message, Received, code},
+    session::{Action, ConnectionEvent, Ending, Limits, Operation, Received, code},
 };
 
 #[test]
@@ -100,25 +100,44 @@ fn nothing_is_read_nor_taken_while_the_client_does_not_read() {
 }
 
 #[test]
-fn nothing_is_taken_while_too_much_is_unacknowledged() {
+fn the_broker_keeps_to_what_may_be_unacknowledged() {
     let limits = Limits { unsettled_max: 2, ..Limits::default() };
     let mut bench = Bench::open_with(limits, 0);
     bench.open_channel(1);
     bench.declare(1, "q");
-    bench.consume(1, "q", "t");
-    let link = bench.link();
-    for delivery in [1, 2] {
-        assert!(bench.session.budget(link).events > 0);
-        let message = Message { exchange: "", routing_key: "q", properties: &[], body: b"" };
-        let event =
-            LinkEvent::Delivery { consumer: 1, delivery, redelivered: false, settled: false, message };
-        bench.session.link_event(link, event, bench.now);
+    let credits = |bench: &Bench| -> Vec<u32> {
+        let credit = |action: &Action| match action {
+            Action::Call { operation: Operation::Credit { count }, .. } => Some(*count),
+            _ => None,
+        };
+        bench.broker.actions.iter().filter_map(credit).collect()
+    };
+    bench.consume(1, "q", "first");
+    bench.consume(1, "q", "second");
+    assert_eq!(credits(&bench), [2], "once for a channel");
+    for (prefetch_count, count) in [(1, 1), (9, 2), (0, 2)] {
+        bench.send(1, basic::Qos { prefetch_count, global: true, ..Default::default() });
+        bench.expect::<basic::QosOk>(1);
+        assert_eq!(credits(&bench).last(), Some(&count));
     }
-    assert_eq!(bench.session.budget(link).events, 0);
-    let mut input = bytes::BytesMut::new();
-    Method::from(basic::Ack { delivery_tag: 1, multiple: false }).encode(1, &mut input);
-    bench.session.receive(&mut input, bench.now);
-    assert_eq!(bench.session.budget(link).events, 1);
+}
+
+#[test]
+fn basic_get_beyond_what_may_be_unacknowledged_is_406() {
+    let limits = Limits { unsettled_max: 2, ..Limits::default() };
+    let mut bench = Bench::open_with(limits, 0);
+    bench.open_channel(1);
+    bench.declare(1, "q");
+    for body in [b"1", b"2", b"3"] {
+        bench.publish(1, "q", &Properties::default(), body);
+    }
+    for _ in 0..2 {
+        bench.send(1, basic::Get { queue: "q".into(), ..Default::default() });
+        bench.expect::<basic::GetOk>(1);
+        bench.content();
+    }
+    bench.send(1, basic::Get { queue: "q".into(), ..Default::default() });
+    bench.channel_error(1, 406, "PRECONDITION_FAILED - channel 1 has 2 unacknowledged messages", (60, 70));
 }
 
 #[test]
