@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use kuzzle_tests::load::NumberedLoad;
 use kuzzle_tests::process::Process;
-use kuzzle_tests::server::{amqp, free_port, lines, mqtt, stomp};
+use kuzzle_tests::server::{amqp, free_port, lines, mqtt, socketio, stomp};
 use kuzzle_tests::{ServerOptions, node, python, wait_for};
 
 #[test]
@@ -48,18 +48,18 @@ fn mqtt_4_3_3_qos_2_is_exactly_once_also_for_a_client_that_is_sent_away_a_hundre
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
-/// Switches `moving` off and on while REST, the example plugin and `steady` carry numbers: the sender over `steady` never
-/// loses its connection, and what a client of `moving` keeps for its return holds each number once.
+/// Switches `moving` off and on while REST, socket.io, the example plugin and `steady` carry numbers: none of them loses its
+/// connection or an answer, and what a client of `moving` keeps for its return holds each number once.
 fn off_and_on(moving: &str, steady: &str) {
-    let [amqp_port, mqtt_port, stomp_port, line] = [(); 4].map(|()| free_port());
+    let [amqp_port, mqtt_port, stomp_port, web, line] = [(); 5].map(|()| free_port());
     let port = |protocol: &str| match protocol {
         "amqp" => amqp_port,
         "mqtt" => mqtt_port,
         _ => stomp_port,
     };
-    let plugins = [amqp(amqp_port), mqtt(mqtt_port), stomp(stomp_port), lines(line)];
+    let plugins = [socketio(web), amqp(amqp_port), mqtt(mqtt_port), stomp(stomp_port), lines(line)];
     let server = ServerOptions::with_plugins(plugins.concat()).start();
-    for name in ["amqp", "mqtt", "stomp", "lines"] {
+    for name in ["socketio", "amqp", "mqtt", "stomp", "lines"] {
         server.wait_for_state(name, "running");
     }
     let start = |protocol: &str, mode: &str| {
@@ -69,6 +69,8 @@ fn off_and_on(moving: &str, steady: &str) {
     let mut keeper = start(moving, "keep");
     keeper.wait_for_line("its queue", 0, |line| line == "attached");
     let mut sender = start(steady, "send");
+    let mut asker = Process::start(node(None, "socketio", "numbers.js", [web.to_string()]));
+    asker.wait_for_line("an answer", 0, is_number);
     let loads = [NumberedLoad::over_rest(server.rest()), NumberedLoad::over_lines(local(line))];
 
     for round in 0..100 {
@@ -82,13 +84,17 @@ fn off_and_on(moving: &str, steady: &str) {
         keeper.wait_for_line("its return", seen, |line| line == "attached");
         if round % 10 == 0 {
             loads.iter().for_each(NumberedLoad::wait_for_more);
+            let answered = asker.lines();
+            asker.wait_for_line("an answer", answered, is_number);
             keeper.wait_for_line("what it missed", seen, is_number);
         }
     }
     server.wait_for_state(moving, "running");
-    sender.signal("TERM");
-    let status = sender.wait();
-    assert!(status.success(), "{status}: {}", sender.log());
+    for client in [&mut sender, &mut asker] {
+        client.signal("TERM");
+        let status = client.wait();
+        assert!(status.success(), "{status}: {}", client.log());
+    }
     let log = sender.log();
     let last = log.lines().last().expect("numbers").to_owned();
     assert!(last.parse::<u64>().expect("a number") > 100, "{last}");
