@@ -1,6 +1,6 @@
 //! Prints how many messages a second the broker moves, each job on one thread of clients.
 //!
-//! `cargo run --release -p kuzzle-broker --example measure [directory]`; the directory is for the durable job and is left
+//! `cargo run --release -p kuzzle-broker --example measure_broker [directory]`; the directory is for the durable job and is left
 //! as it is found but for a folder `measure` in it, which is removed.
 
 use std::path::PathBuf;

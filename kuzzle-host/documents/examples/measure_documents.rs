@@ -1,4 +1,4 @@
-//! Measures the document store: `cargo run --release -p kuzzle-documents --example measure -- DIR [DOCUMENTS] [WRITERS]`.
+//! Measures the document store: `cargo run --release -p kuzzle-documents --example measure_documents -- DIR [DOCUMENTS] [WRITERS]`.
 //!
 //! Loads documents of about 200 bytes (10,000,000 unless told) from so many waiting writers (64), each of which submits
 //! its next write when the last one is answered, that is, when it is on stable storage; then reads and overwrites some at
