@@ -5,7 +5,7 @@
 #   make test    install what the tests need by package name, then format, lint, document, build and test everything
 #   make bench   measure beside other servers (installs them by package name; about half an hour)
 #   make soak    half load over every protocol in which nothing may be lost or grow (SOAK_MINUTES=60)
-#   make fuzz    each fuzz target for FUZZ_SECONDS (60; needs the nightly toolchain)
+#   make fuzz    each fuzz target for FUZZ_SECONDS (600)
 #   make docs    the API documentation of every package, and docs/errors.md
 
 SHELL := /bin/bash

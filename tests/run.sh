@@ -39,6 +39,9 @@ binaries() {
     for plugin in $PLUGINS; do cargo build --locked --profile ci -p "kuzzle-protocol-$plugin"; done
 }
 
+# What random input finds in seconds, in case a change has broken what hours of it found well.
+fuzz_briefly() { FUZZ_SECONDS=5 ./fuzz/run.sh; }
+
 black_box_tests() {
     KUZZLE_BIN_DIR=$TARGET_DIR/ci cargo test --locked --profile ci -p kuzzle-tests --no-fail-fast
 }
@@ -50,6 +53,7 @@ stage "documentation" document
 stage "unit tests" unit_tests
 stage "host and plugins" binaries
 stage "plugins out of tree" ./tests/plugins/build.sh "$TARGET_DIR/ci"
+stage "fuzzing, briefly" fuzz_briefly
 # Printed before the last stage too: its own output, which ends with the results, comes last.
 printf '%s' "$SUMMARY"
 stage "black-box tests" black_box_tests
