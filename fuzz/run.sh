@@ -21,7 +21,7 @@ fuzz() { # TARGET
     mkdir -p "fuzz/corpus/$1" fuzz/found
     local log
     log=$(mktemp)
-    if "$BIN_DIR/$1" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
+    if "$BIN_DIR/$1" -max_total_time="$FUZZ_SECONDS" -use_value_profile=1 -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
         -artifact_prefix="fuzz/found/$1-" "fuzz/corpus/$1" "fuzz/seeds/$1" >"$log" 2>&1; then
         echo "$1: $(grep '^Done' "$log")"
     else
