@@ -1,0 +1,10 @@
+//! The query language of searches.
+
+mod analysis;
+mod dates;
+mod error;
+mod geo;
+pub mod limits;
+mod node;
+
+pub use error::{Error, ErrorKind, Result};
