@@ -2,11 +2,15 @@
 
 mod analysis;
 mod dates;
+mod document;
 mod error;
 mod geo;
 pub mod limits;
 mod mapping;
 mod node;
+pub mod query;
 
+pub use document::{Document, Prepared};
 pub use error::{Error, ErrorKind, Result};
+pub use geo::{BoundingBox, DistanceKind, LengthUnit, Point};
 pub use mapping::Mapping;

@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::analysis::Analyzer;
 use crate::dates::DateFormats;
-pub(crate) use read::FieldValue;
+pub(crate) use dynamic::each_value;
+pub(crate) use read::{FieldValue, boolean, ip, plain_text, print_ip};
 
 /// The mapping of a collection.
 #[derive(Debug, Clone, PartialEq)]
