@@ -4,6 +4,7 @@ mod analysis;
 mod dates;
 mod document;
 mod error;
+mod evaluate;
 mod geo;
 pub mod limits;
 mod mapping;
@@ -12,5 +13,6 @@ pub mod query;
 
 pub use document::{Document, Prepared};
 pub use error::{Error, ErrorKind, Result};
+pub use evaluate::Statistics;
 pub use geo::{BoundingBox, DistanceKind, LengthUnit, Point};
 pub use mapping::Mapping;

@@ -51,7 +51,8 @@ pub struct FieldValueFactor {
     pub factor: f32,
     /// What is applied to the product.
     pub modifier: Modifier,
-    /// Value of documents without the field; `None`: such documents are an error.
+    /// Value of documents without the field. `None`: the function makes 1 of them, where Elasticsearch refuses the
+    /// search.
     pub missing: Option<f64>,
 }
 
