@@ -131,8 +131,10 @@ impl<'a> Node<'a> {
         match (members.next(), members.next()) {
             (Some((key, value)), None) => Ok((key, self.key(key, value))),
             (None, _) => Err(self.fail(format!("found an empty object, expected {what}"))),
-            (Some((first, _)), Some((second, _))) => Err(self
-                .fail(format!("found {} keys (`{first}`, `{second}`), expected one: {what}", map.len()))),
+            (Some((first, _)), Some((second, _))) => {
+                Err(self
+                    .fail(format!("found {} keys (`{first}`, `{second}`), expected one: {what}", map.len())))
+            }
         }
     }
 

@@ -4,9 +4,9 @@ use super::{Token, lower_case, standard};
 
 /// Those of Lucene's English analyser.
 pub(super) const ENGLISH_STOP_WORDS: &[&str] = &[
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not",
-    "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was",
-    "will", "with",
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no",
+    "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to",
+    "was", "will", "with",
 ];
 
 /// A language with a stemmer: its name, its algorithm, the code of its stop words.
@@ -47,8 +47,8 @@ const ELISIONS: &[(&str, &[&str])] = &[
     (
         "italian",
         &[
-            "c", "l", "all", "dall", "dell", "nell", "sull", "coll", "pell", "gl", "agl", "dagl", "degl", "negl",
-            "sugl", "un", "m", "t", "s", "v", "d",
+            "c", "l", "all", "dall", "dell", "nell", "sull", "coll", "pell", "gl", "agl", "dagl", "degl",
+            "negl", "sugl", "un", "m", "t", "s", "v", "d",
         ],
     ),
     ("irish", &["d", "m", "b"]),

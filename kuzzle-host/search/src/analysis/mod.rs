@@ -79,7 +79,9 @@ impl Analyzer {
             Analyzer::Simple => runs(text, char::is_alphabetic, true),
             Analyzer::Whitespace => runs(text, |it| !it.is_whitespace(), false),
             Analyzer::Keyword if text.is_empty() => Vec::new(),
-            Analyzer::Keyword => vec![Token { term: text.to_owned(), position: 0, start: 0, end: text.len() }],
+            Analyzer::Keyword => {
+                vec![Token { term: text.to_owned(), position: 0, start: 0, end: text.len() }]
+            }
             Analyzer::Stop => {
                 let mut tokens = runs(text, char::is_alphabetic, true);
                 tokens.retain(|token| !language::ENGLISH_STOP_WORDS.contains(&token.term.as_str()));
@@ -92,7 +94,11 @@ impl Analyzer {
 
 /// Lower case, letter by letter.
 pub(crate) fn lower_case(text: &str) -> String {
-    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().flat_map(char::to_lowercase).collect() }
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.chars().flat_map(char::to_lowercase).collect()
+    }
 }
 
 fn standard(text: &str) -> Vec<Token> {
@@ -173,7 +179,8 @@ mod tests {
     #[test]
     fn positions_and_offsets_are_kept() {
         let tokens = Analyzer::parse("english").unwrap().tokens("The quick é fox");
-        let places: Vec<_> = tokens.iter().map(|it| (it.term.as_str(), it.position, it.start, it.end)).collect();
+        let places: Vec<_> =
+            tokens.iter().map(|it| (it.term.as_str(), it.position, it.start, it.end)).collect();
         assert_eq!(places, [("quick", 1, 4, 9), ("é", 2, 10, 12), ("fox", 3, 13, 16)]);
         let long = format!("a {} b", "x".repeat(256));
         let positions: Vec<u32> = standard(&long).iter().map(|token| token.position).collect();

@@ -66,8 +66,18 @@ struct Parsed {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
@@ -325,7 +335,13 @@ fn read_number<'t>(
         Some(rest) if year => (true, rest),
         _ => (false, text),
     };
-    let longest = if exact { digits } else if year { 9 } else { digits.max(2) };
+    let longest = if exact {
+        digits
+    } else if year {
+        9
+    } else {
+        digits.max(2)
+    };
     let (number, rest) = split_digits(unsigned, longest);
     if number.is_empty() || (exact && number.len() != digits) {
         return None;
@@ -381,7 +397,8 @@ impl Parsed {
 
     fn date(&self) -> Option<NaiveDate> {
         if self.week.is_some() || self.week_year.is_some() {
-            let day = Weekday::try_from(u8::try_from(self.day_of_week.unwrap_or(1).checked_sub(1)?).ok()?).ok()?;
+            let day =
+                Weekday::try_from(u8::try_from(self.day_of_week.unwrap_or(1).checked_sub(1)?).ok()?).ok()?;
             let year = self.week_year.or(self.year).unwrap_or(1970);
             return NaiveDate::from_isoywd_opt(year, self.week.unwrap_or(1), day);
         }

@@ -5,7 +5,9 @@ mod format;
 mod math;
 mod named;
 
-use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike};
+use chrono::{
+    DateTime, Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike,
+};
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use format::DateFormats;

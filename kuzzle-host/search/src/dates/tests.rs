@@ -26,7 +26,9 @@ fn the_standard_format_takes_parts_of_a_date_and_milliseconds() {
         assert_eq!(standard.read(text, Zone::UTC, false), Some(at(expected)), "{text}");
     }
     assert_eq!(standard.read("1416320852000", Zone::UTC, false), Some(1_416_320_852_000));
-    for text in ["", "x", "2014-13-01", "2014-02-30", "2014-1-1", "2014-11-18T25", "2014-11-18 14:27", "20141118T1"] {
+    for text in
+        ["", "x", "2014-13-01", "2014-02-30", "2014-1-1", "2014-11-18T25", "2014-11-18 14:27", "20141118T1"]
+    {
         assert_eq!(standard.read(text, Zone::UTC, false), None, "{text}");
     }
 }

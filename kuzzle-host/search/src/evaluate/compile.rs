@@ -82,7 +82,9 @@ impl<'m> Compiler<'m> {
             QueryKind::Range(range) => return self.range(range),
             QueryKind::Bool(bool) => self.bool(bool)?,
             QueryKind::ConstantScore(inner) => ClauseKind::Constant(Box::new(self.as_filter(inner)?)),
-            QueryKind::Prefix { field, value } => return Ok(self.term_test(field, TermTest::Prefix(value.clone()))),
+            QueryKind::Prefix { field, value } => {
+                return Ok(self.term_test(field, TermTest::Prefix(value.clone())));
+            }
             QueryKind::Wildcard { field, pattern } => {
                 return Ok(self.term_test(field, TermTest::Wildcard(pattern.clone())));
             }
@@ -94,7 +96,13 @@ impl<'m> Compiler<'m> {
                 let edits = fuzziness.edits(letters.len());
                 return match self.target(field) {
                     Target::Field(Field { kind: Kind::Number(_) | Kind::Date(_) | Kind::Ip, .. }) => {
-                        Err(bare(ErrorKind::Unsupported, format!("not supported here: `fuzzy` on [{}], which is no string: write a `range`", excerpt(field))))
+                        Err(bare(
+                            ErrorKind::Unsupported,
+                            format!(
+                                "not supported here: `fuzzy` on [{}], which is no string: write a `range`",
+                                excerpt(field)
+                            ),
+                        ))
                     }
                     target => Ok(self.fuzzy(&target, letters, edits, *prefix_length, *transpositions)),
                 };
@@ -125,9 +133,17 @@ impl<'m> Compiler<'m> {
             }
             QueryKind::Nested { path, query, score_mode } => {
                 match self.environment.mapping.object(path) {
-                    None => return Err(malformed(format!("[nested] failed to find nested object under path [{}]", excerpt(path)))),
+                    None => {
+                        return Err(malformed(format!(
+                            "[nested] failed to find nested object under path [{}]",
+                            excerpt(path)
+                        )));
+                    }
                     Some(object) if object.nested.is_none() => {
-                        return Err(malformed(format!("[nested] nested object under path [{}] is not of nested type", excerpt(path))));
+                        return Err(malformed(format!(
+                            "[nested] nested object under path [{}] is not of nested type",
+                            excerpt(path)
+                        )));
                     }
                     Some(_) => {}
                 }
@@ -172,10 +188,16 @@ impl<'m> Compiler<'m> {
                 Some(Function::FieldValueFactor(factor)) => {
                     match self.environment.mapping.field(&factor.field).map(|field| &field.kind) {
                         Some(Kind::Text(_) | Kind::GeoPoint | Kind::Binary) => {
-                            return Err(malformed(format!("field_value_factor needs a number: [{}] is none", excerpt(&factor.field))));
+                            return Err(malformed(format!(
+                                "field_value_factor needs a number: [{}] is none",
+                                excerpt(&factor.field)
+                            )));
                         }
                         None if factor.missing.is_none() => {
-                            return Err(malformed(format!("Unable to find a field mapper for field [{}]", excerpt(&factor.field))));
+                            return Err(malformed(format!(
+                                "Unable to find a field mapper for field [{}]",
+                                excerpt(&factor.field)
+                            )));
                         }
                         _ => FunctionValue::Field(factor.clone()),
                     }
@@ -249,7 +271,11 @@ impl<'m> Compiler<'m> {
                 Some(number) => Test::Double { from: number, to: number, term: Some(number.to_string()) },
             },
             Kind::GeoPoint | Kind::Binary => {
-                return Err(malformed(format!("[{}] is of type {}, which has no terms", field.path, field.kind.name())));
+                return Err(malformed(format!(
+                    "[{}] is of type {}, which has no terms",
+                    field.path,
+                    field.kind.name()
+                )));
             }
             _ => match self.long(field, value, None, false)? {
                 None => return Ok(Clause::new(ClauseKind::Nothing)),
@@ -285,7 +311,11 @@ impl<'m> Compiler<'m> {
             return Ok(field_leaf(field, Test::Doubles { values: doubles, minimum }));
         }
         if matches!(field.kind, Kind::GeoPoint | Kind::Binary) {
-            return Err(malformed(format!("[{}] is of type {}, which has no terms", field.path, field.kind.name())));
+            return Err(malformed(format!(
+                "[{}] is of type {}, which has no terms",
+                field.path,
+                field.kind.name()
+            )));
         }
         let mut longs = HashSet::new();
         for value in values {
@@ -316,18 +346,28 @@ impl<'m> Compiler<'m> {
 
     fn number_range(&self, field: &Field, range: &Range) -> Result<Clause> {
         if !matches!(field.kind, Kind::Date(_)) && range.format.is_some() {
-            return Err(malformed(format!("`format` belongs to dates, and [{}] is of type {}", field.path, field.kind.name())));
+            return Err(malformed(format!(
+                "`format` belongs to dates, and [{}] is of type {}",
+                field.path,
+                field.kind.name()
+            )));
         }
         if let Kind::Number(kind) = &field.kind
             && kind.is_float()
         {
             let end = |end: &Option<Scalar>| end.as_ref().map(|it| self.plain_double(field, it)).transpose();
-            let from = end(&range.from)?.map_or(f64::NEG_INFINITY, |it| if range.include_from { it } else { it.next_up() });
-            let to = end(&range.to)?.map_or(f64::INFINITY, |it| if range.include_to { it } else { it.next_down() });
+            let from = end(&range.from)?
+                .map_or(f64::NEG_INFINITY, |it| if range.include_from { it } else { it.next_up() });
+            let to = end(&range.to)?
+                .map_or(f64::INFINITY, |it| if range.include_to { it } else { it.next_down() });
             return Ok(field_leaf(field, Test::Double { from, to, term: None }));
         }
         if matches!(field.kind, Kind::GeoPoint | Kind::Binary) {
-            return Err(malformed(format!("[{}] is of type {}, which has no order", field.path, field.kind.name())));
+            return Err(malformed(format!(
+                "[{}] is of type {}, which has no order",
+                field.path,
+                field.kind.name()
+            )));
         }
         let from = match &range.from {
             None => i64::MIN,
@@ -364,9 +404,17 @@ impl<'m> Compiler<'m> {
     }
 
     /// A value of a query as the number that documents have in the field; `None` when none can have it.
-    fn long(&self, field: &Field, value: &Scalar, range: Option<&Range>, round_up: bool) -> Result<Option<i64>> {
+    fn long(
+        &self,
+        field: &Field,
+        value: &Scalar,
+        range: Option<&Range>,
+        round_up: bool,
+    ) -> Result<Option<i64>> {
         match &field.kind {
-            Kind::Boolean => boolean(&json(value)).map(|it| Some(it.into())).map_err(|_| unreadable(field, value)),
+            Kind::Boolean => {
+                boolean(&json(value)).map(|it| Some(it.into())).map_err(|_| unreadable(field, value))
+            }
             Kind::Ip => ip(&json(value)).map(Some).ok_or_else(|| unreadable(field, value)),
             Kind::Date(formats) => self.date(formats, value, range, round_up).map(Some),
             _ => {
@@ -399,7 +447,11 @@ impl<'m> Compiler<'m> {
             Scalar::Bool(_) => None,
         };
         let number = number.ok_or_else(|| unreadable(field, value))?;
-        Ok(if matches!(field.kind, Kind::Number(NumberKind::Float)) { f64::from(number as f32) } else { number })
+        Ok(if matches!(field.kind, Kind::Number(NumberKind::Float)) {
+            f64::from(number as f32)
+        } else {
+            number
+        })
     }
 
     fn double(&self, field: &Field, value: &Scalar) -> Result<Option<f64>> {

@@ -55,20 +55,52 @@ pub(crate) enum Test {
     /// A term, scored.
     Term(String),
     /// So many of these terms.
-    Terms { terms: BTreeSet<String>, minimum: usize },
+    Terms {
+        terms: BTreeSet<String>,
+        minimum: usize,
+    },
     /// Any term that passes; each document scores the same.
     AnyTerm(TermTest),
-    Fuzzy { letters: Vec<char>, edits: u32, prefix: String, transpositions: bool },
-    Phrase { slots: Vec<Slot>, slop: u32 },
+    Fuzzy {
+        letters: Vec<char>,
+        edits: u32,
+        prefix: String,
+        transpositions: bool,
+    },
+    Phrase {
+        slots: Vec<Slot>,
+        slop: u32,
+    },
     /// A whole number within these ends; scored as a term when it stands for one.
-    Long { from: i64, to: i64, term: Option<String> },
-    Double { from: f64, to: f64, term: Option<String> },
+    Long {
+        from: i64,
+        to: i64,
+        term: Option<String>,
+    },
+    Double {
+        from: f64,
+        to: f64,
+        term: Option<String>,
+    },
     /// So many of these numbers.
-    Longs { values: HashSet<i64>, minimum: usize },
-    Doubles { values: Vec<f64>, minimum: usize },
+    Longs {
+        values: HashSet<i64>,
+        minimum: usize,
+    },
+    Doubles {
+        values: Vec<f64>,
+        minimum: usize,
+    },
     Exists(Vec<Arc<str>>),
-    Missing { fields: Vec<Arc<str>>, existence: bool, null_value: bool },
-    Ids { types: Vec<String>, values: HashSet<String> },
+    Missing {
+        fields: Vec<Arc<str>>,
+        existence: bool,
+        null_value: bool,
+    },
+    Ids {
+        types: Vec<String>,
+        values: HashSet<String>,
+    },
     GeoDistance(GeoDistance),
     GeoBox(BoundingBox),
     GeoPolygon(Vec<Point>),
@@ -231,16 +263,20 @@ impl Leaf {
             Test::Term(term) => Some(self.frequency_of(at, term)).filter(|it| *it > 0.0),
             Test::Terms { terms, minimum } => match self.view(at) {
                 View::Stored(stored) if stored.iter().count() < terms.len() => {
-                    yes(stored.iter().filter(|it| terms.contains(&*it.term)).take(*minimum).count() >= *minimum)
+                    yes(stored.iter().filter(|it| terms.contains(&*it.term)).take(*minimum).count()
+                        >= *minimum)
                 }
                 View::Stored(stored) => {
-                    yes(terms.iter().filter(|it| stored.find(it).is_some()).take(*minimum).count() >= *minimum)
+                    yes(terms.iter().filter(|it| stored.find(it).is_some()).take(*minimum).count()
+                        >= *minimum)
                 }
                 View::One(one) => yes(*minimum <= 1 && terms.contains(one)),
                 View::None => None,
             },
             Test::AnyTerm(test) => match (self.view(at), test) {
-                (View::Stored(stored), TermTest::Prefix(prefix)) => yes(stored.with_prefix(prefix).next().is_some()),
+                (View::Stored(stored), TermTest::Prefix(prefix)) => {
+                    yes(stored.with_prefix(prefix).next().is_some())
+                }
                 (View::Stored(stored), test) => yes(stored.iter().any(|it| test.passes(&it.term))),
                 (View::One(one), test) => yes(test.passes(one)),
                 (View::None, _) => None,
@@ -260,7 +296,8 @@ impl Leaf {
             Test::Missing { fields, existence, null_value } => {
                 let mut there = fields.iter().filter_map(|field| at.block.field(field)).peekable();
                 let none = there.peek().is_none();
-                yes((none && *existence) || (!none && *null_value && there.all(|it| it.from_null && !it.given)))
+                yes((none && *existence)
+                    || (!none && *null_value && there.all(|it| it.from_null && !it.given)))
             }
             Test::Ids { types, values } => {
                 let document = &at.document.document;
@@ -299,9 +336,7 @@ impl Leaf {
     fn frequency_of(&self, at: At<'_>, term: &str) -> f32 {
         match self.view(at) {
             // Of what is not analysed only whether it occurs is known.
-            View::Stored(terms) if !self.frequencies => {
-                f32::from(u8::from(terms.find(term).is_some()))
-            }
+            View::Stored(terms) if !self.frequencies => f32::from(u8::from(terms.find(term).is_some())),
             View::Stored(terms) => terms.find(term).map_or(0.0, |posting| posting.positions.len() as f32),
             View::One(one) => f32::from(u8::from(one == term)),
             View::None => 0.0,
@@ -336,11 +371,12 @@ impl Leaf {
             Test::Terms { terms, .. } => terms.contains(term),
             Test::AnyTerm(test) => test.passes(term),
             Test::Fuzzy { letters, edits, prefix, transpositions } => {
-                term.starts_with(prefix.as_str()) && fuzzy::edits(letters, term, *edits, *transpositions).is_some()
+                term.starts_with(prefix.as_str())
+                    && fuzzy::edits(letters, term, *edits, *transpositions).is_some()
             }
-            Test::Phrase { slots, .. } => {
-                slots.iter().any(|slot| if slot.prefix { term.starts_with(&slot.term) } else { slot.term == term })
-            }
+            Test::Phrase { slots, .. } => slots
+                .iter()
+                .any(|slot| if slot.prefix { term.starts_with(&slot.term) } else { slot.term == term }),
             _ => false,
         }
     }

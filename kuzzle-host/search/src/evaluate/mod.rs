@@ -19,8 +19,9 @@ use crate::document::{Block, Prepared};
 use crate::mapping::Mapping;
 use crate::query::NestedScore;
 pub(crate) use compile::compile;
-pub(crate) use leaf::{Leaf, TermTest, Test};
 pub(crate) use function::Functions;
+pub(crate) use leaf::{Leaf, TermTest, Test};
+pub(crate) use phrase::Slot;
 
 /// What a query is compiled with.
 #[derive(Clone, Copy)]
@@ -75,10 +76,24 @@ pub(crate) enum ClauseKind {
         coord: bool,
     },
     Constant(Box<Clause>),
-    DisMax { clauses: Vec<Clause>, tie_breaker: f32 },
-    Boosting { positive: Box<Clause>, negative: Box<Clause>, negative_boost: f32 },
-    Nested { path: String, clause: Box<Clause>, score: NestedScore },
-    Functions { clause: Box<Clause>, functions: Functions },
+    DisMax {
+        clauses: Vec<Clause>,
+        tie_breaker: f32,
+    },
+    Boosting {
+        positive: Box<Clause>,
+        negative: Box<Clause>,
+        negative_boost: f32,
+    },
+    Nested {
+        path: String,
+        clause: Box<Clause>,
+        score: NestedScore,
+    },
+    Functions {
+        clause: Box<Clause>,
+        functions: Functions,
+    },
 }
 
 impl Clause {

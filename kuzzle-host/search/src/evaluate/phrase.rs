@@ -15,7 +15,11 @@ pub(crate) fn frequency(slots: &[Slot], slop: u32, terms: &Terms) -> f32 {
     let mut lists: Vec<Vec<i64>> = Vec::with_capacity(slots.len());
     for slot in slots {
         let mut starts: Vec<i64> = if slot.prefix {
-            terms.with_prefix(&slot.term).flat_map(|posting| posting.positions.iter()).map(|it| i64::from(*it)).collect()
+            terms
+                .with_prefix(&slot.term)
+                .flat_map(|posting| posting.positions.iter())
+                .map(|it| i64::from(*it))
+                .collect()
         } else {
             let Some(posting) = terms.find(&slot.term) else { return 0.0 };
             posting.positions.iter().map(|it| i64::from(*it)).collect()
@@ -41,7 +45,8 @@ fn sloppy(slots: &[Slot], lists: &[Vec<i64>], slop: u32) -> f32 {
     let mut at = vec![0usize; lists.len()];
     let mut frequency = 0.0;
     loop {
-        let starts: Vec<i64> = lists.iter().zip(&at).filter_map(|(list, at)| list.get(*at).copied()).collect();
+        let starts: Vec<i64> =
+            lists.iter().zip(&at).filter_map(|(list, at)| list.get(*at).copied()).collect();
         if starts.len() < lists.len() {
             return frequency;
         }
@@ -59,7 +64,8 @@ fn sloppy(slots: &[Slot], lists: &[Vec<i64>], slop: u32) -> f32 {
 
 /// Whether no word of the text serves for two words of the phrase.
 fn distinct(slots: &[Slot], starts: &[i64]) -> bool {
-    let mut places: Vec<i64> = slots.iter().zip(starts).map(|(slot, start)| start + i64::from(slot.offset)).collect();
+    let mut places: Vec<i64> =
+        slots.iter().zip(starts).map(|(slot, start)| start + i64::from(slot.offset)).collect();
     places.sort_unstable();
     places.windows(2).all(|pair| pair[0] != pair[1])
 }

@@ -45,9 +45,17 @@ mod tests {
     #[test]
     fn lengths_lose_precision_as_in_lucene() {
         // The values that explanations of Elasticsearch show as `fieldNorm`.
-        for (tokens, expected) in
-            [(1, 1.0), (2, 0.625), (3, 0.5), (4, 0.5), (5, 0.4375), (6, 0.375), (8, 0.3125), (10, 0.3125), (100, 0.09375)]
-        {
+        for (tokens, expected) in [
+            (1, 1.0),
+            (2, 0.625),
+            (3, 0.5),
+            (4, 0.5),
+            (5, 0.4375),
+            (6, 0.375),
+            (8, 0.3125),
+            (10, 0.3125),
+            (100, 0.09375),
+        ] {
             assert_eq!(length_norm(tokens, 1.0), expected, "{tokens}");
         }
     }

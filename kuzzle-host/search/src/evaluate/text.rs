@@ -76,7 +76,8 @@ fn combine(mut clauses: Vec<Clause>, query: &Match) -> Clause {
         minimum = query.minimum.as_ref().map_or(1, |it| it.of(clauses.len())).max(1);
         should = clauses;
     }
-    let kind = ClauseKind::Bool { must, filter: Vec::new(), should, must_not: Vec::new(), minimum, coord: true };
+    let kind =
+        ClauseKind::Bool { must, filter: Vec::new(), should, must_not: Vec::new(), minimum, coord: true };
     Clause::new(kind)
 }
 
@@ -170,9 +171,9 @@ fn cross_fields(compiler: &Compiler<'_>, multi: &MultiMatch, fields: &[(String, 
             continue;
         }
         let words = tokens.iter().map(|token| {
-            let fields = targets.iter().map(|(target, boost)| {
-                word(compiler, target, &multi.query, &token.term).boosted(*boost)
-            });
+            let fields = targets
+                .iter()
+                .map(|(target, boost)| word(compiler, target, &multi.query, &token.term).boosted(*boost));
             Clause::new(ClauseKind::DisMax { clauses: fields.collect(), tie_breaker })
         });
         clauses.push(combine(words.collect(), &multi.query));

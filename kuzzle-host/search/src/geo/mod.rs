@@ -201,7 +201,9 @@ impl BoundingBox {
 pub(crate) fn polygon(node: &Node<'_>) -> Result<Vec<Point>> {
     let corners = node.array("an array of points")?;
     if corners.len() > POLYGON_POINTS_MAX {
-        return Err(node.over(format!("found {} points, at most {POLYGON_POINTS_MAX} are taken", corners.len())));
+        return Err(
+            node.over(format!("found {} points, at most {POLYGON_POINTS_MAX} are taken", corners.len()))
+        );
     }
     let mut points = corners.iter().map(Point::parse).collect::<Result<Vec<_>>>()?;
     if points.len() > 1 && points.first() == points.last() {
@@ -250,7 +252,9 @@ mod tests {
         }
         let hashed = Point::of(&json!("dr5regy3zcs0")).unwrap();
         assert!((hashed.lat - 40.715).abs() < 0.01 && (hashed.lon + 74.011).abs() < 0.01, "{hashed:?}");
-        for value in [json!([1]), json!("1,2,3"), json!({"lat": 91, "lon": 0}), json!(7), json!("!"), json!(null)] {
+        for value in
+            [json!([1]), json!("1,2,3"), json!({"lat": 91, "lon": 0}), json!(7), json!("!"), json!(null)]
+        {
             assert_eq!(Point::of(&value), None, "{value}");
         }
     }
@@ -276,7 +280,8 @@ mod tests {
         assert!(fiji.contains(Point { lat: -17.0, lon: 178.0 }));
         assert!(fiji.contains(Point { lat: -17.0, lon: -179.0 }));
         assert!(!fiji.contains(Point { lat: -17.0, lon: 0.0 }));
-        let corners = [(0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 0.0)].map(|(lat, lon)| Point { lat, lon });
+        let corners =
+            [(0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 0.0)].map(|(lat, lon)| Point { lat, lon });
         assert!(within(&corners, Point { lat: 5.0, lon: 5.0 }));
         assert!(!within(&corners, Point { lat: 5.0, lon: 11.0 }));
     }

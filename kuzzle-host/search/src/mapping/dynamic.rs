@@ -21,7 +21,10 @@ impl Mapping {
     /// and `dynamic` is `strict`.
     pub fn observe(&self, source: &Value) -> Result<Option<Mapping>> {
         let Some(map) = source.as_object() else {
-            return Err(refuse(format!("found {}, expected a document, which is an object", describe(source))));
+            return Err(refuse(format!(
+                "found {}, expected a document, which is an object",
+                describe(source)
+            )));
         };
         let mut additions = Object::new(Arc::from(""));
         let mut walk = Walk { mapping: self };
@@ -58,7 +61,10 @@ impl Walk<'_> {
         depth: usize,
     ) -> Result<()> {
         if depth > DEPTH_MAX {
-            return Err(refuse(format!("objects nest deeper than {DEPTH_MAX} in [{}]", excerpt(&additions.path))));
+            return Err(refuse(format!(
+                "objects nest deeper than {DEPTH_MAX} in [{}]",
+                excerpt(&additions.path)
+            )));
         }
         for (name, value) in map {
             self.member(known, additions, name, value, dynamic, depth)?;
@@ -76,7 +82,10 @@ impl Walk<'_> {
         depth: usize,
     ) -> Result<()> {
         if depth > DEPTH_MAX {
-            return Err(refuse(format!("objects nest deeper than {DEPTH_MAX} in [{}]", excerpt(&additions.path))));
+            return Err(refuse(format!(
+                "objects nest deeper than {DEPTH_MAX} in [{}]",
+                excerpt(&additions.path)
+            )));
         }
         if let Some((first, rest)) = name.split_once('.')
             && !first.is_empty()
@@ -116,7 +125,9 @@ impl Walk<'_> {
             Some(Property::Object(inner)) if !inner.enabled => return Ok(()),
             Some(Property::Object(inner)) => Some(inner),
             Some(Property::Field(_)) => {
-                return Err(refuse(format!("[{path}] is a field, and the document steps into it as an object")));
+                return Err(refuse(format!(
+                    "[{path}] is a field, and the document steps into it as an object"
+                )));
             }
             None => {
                 match dynamic {
@@ -229,7 +240,9 @@ impl Walk<'_> {
 }
 
 fn detected_formats() -> Vec<DateFormats> {
-    let slashes = DateFormats::parse("yyyy/MM/dd HH:mm:ss Z||yyyy/MM/dd Z||yyyy/MM/dd HH:mm:ss||yyyy/MM/dd||epoch_millis");
+    let slashes = DateFormats::parse(
+        "yyyy/MM/dd HH:mm:ss Z||yyyy/MM/dd Z||yyyy/MM/dd HH:mm:ss||yyyy/MM/dd||epoch_millis",
+    );
     std::iter::once(DateFormats::standard()).chain(slashes).collect()
 }
 
@@ -243,7 +256,9 @@ fn strict(name: &str, path: &str) -> Error {
 
 fn concrete(path: &str) -> Error {
     let path = excerpt(path);
-    refuse(format!("object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"))
+    refuse(format!(
+        "object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"
+    ))
 }
 
 /// Checks that a value, or each of an array's, fits a field and its multi-fields.

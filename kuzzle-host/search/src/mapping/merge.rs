@@ -22,7 +22,8 @@ impl Mapping {
             merged.all &= update.all;
         }
         if !conflicts.is_empty() {
-            let message = format!("MergeMappingException[Merge failed with failures {{[{}]}}]", conflicts.join(", "));
+            let message =
+                format!("MergeMappingException[Merge failed with failures {{[{}]}}]", conflicts.join(", "));
             return Err(Error::bare(ErrorKind::Mapping, message));
         }
         merged.date_detection &= update.date_detection;
@@ -65,14 +66,19 @@ pub(super) fn merge_objects(current: &mut Object, update: &Object, conflicts: &m
             (None, _) => {
                 current.properties.insert(name.clone(), property.clone());
             }
-            (Some(Property::Object(ours)), Property::Object(theirs)) => merge_objects(ours, theirs, conflicts),
+            (Some(Property::Object(ours)), Property::Object(theirs)) => {
+                merge_objects(ours, theirs, conflicts)
+            }
             (Some(Property::Field(ours)), Property::Field(theirs)) => merge_fields(ours, theirs, conflicts),
             (Some(Property::Object(ours)), Property::Field(_)) => conflicts.push(format!(
                 "Can't merge a non object mapping [{0}] with an object mapping [{0}]",
                 ours.path
             )),
             (Some(Property::Field(ours)), Property::Object(_)) => {
-                conflicts.push(format!("Can't merge an object mapping [{0}] with a non object mapping [{0}]", ours.path));
+                conflicts.push(format!(
+                    "Can't merge an object mapping [{0}] with a non object mapping [{0}]",
+                    ours.path
+                ));
             }
         }
     }

@@ -11,10 +11,19 @@ use crate::limits::{DEPTH_MAX, FIELD_NAME_MAX_BYTES, FIELDS_MAX};
 use crate::node::{Fields, Node, excerpt};
 
 /// Options of fields that Elasticsearch has for its own storage: they are kept and shown, and change no result.
-const STORAGE_OPTIONS: &[&str] = &["store", "doc_values", "fielddata", "precision_step", "index_options", "term_vector"];
+const STORAGE_OPTIONS: &[&str] =
+    &["store", "doc_values", "fielddata", "precision_step", "index_options", "term_vector"];
 const GEO_OPTIONS: &[&str] = &[
-    "lat_lon", "geohash", "geohash_prefix", "geohash_precision", "normalize", "normalize_lat", "normalize_lon",
-    "validate", "validate_lat", "validate_lon",
+    "lat_lon",
+    "geohash",
+    "geohash_prefix",
+    "geohash_precision",
+    "normalize",
+    "normalize_lat",
+    "normalize_lon",
+    "validate",
+    "validate_lat",
+    "validate_lon",
 ];
 
 impl Mapping {
@@ -27,7 +36,17 @@ impl Mapping {
         let node = Node::root(value);
         let mut fields = node.fields("mapping")?;
         let mut mapping = Mapping::default();
-        fields.refuse(&["_parent", "_routing", "_timestamp", "_ttl", "_index", "_type", "_id", "_size", "_analyzer"])?;
+        fields.refuse(&[
+            "_parent",
+            "_routing",
+            "_timestamp",
+            "_ttl",
+            "_index",
+            "_type",
+            "_id",
+            "_size",
+            "_analyzer",
+        ])?;
         fields.refuse(&["dynamic_templates", "transform"])?;
         if let Some(source) = fields.take("_source") {
             let mut options = source.fields("_source")?;
@@ -96,7 +115,9 @@ fn object(fields: &mut Fields<'_>, path: Arc<str>, depth: usize) -> Result<Objec
             nested.include_in_root = in_root.unwrap_or(false);
         }
         None if in_parent.is_some() || in_root.is_some() => {
-            return Err(fields.node.fail("`include_in_parent` and `include_in_root` belong to the type `nested`"));
+            return Err(fields
+                .node
+                .fail("`include_in_parent` and `include_in_root` belong to the type `nested`"));
         }
         None => {}
     }
@@ -144,7 +165,12 @@ fn property(node: &Node<'_>, path: Arc<str>, depth: usize) -> Result<Property> {
     let is_object = match named {
         Some(Value::String(name)) => name == "object" || name == "nested",
         Some(_) => false,
-        None if map.contains_key("properties") || map.contains_key("enabled") || map.contains_key("dynamic") => true,
+        None if map.contains_key("properties")
+            || map.contains_key("enabled")
+            || map.contains_key("dynamic") =>
+        {
+            true
+        }
         None if map.is_empty() => true,
         None => {
             return Err(node.fail(format!("No type specified for field [{}]", excerpt(&path))));
@@ -171,9 +197,9 @@ fn field(node: &Node<'_>, path: Arc<str>, outermost: bool) -> Result<Field> {
     };
     index(&mut fields, &mut field)?;
     if let Some(similarity) = fields.take("similarity") {
-        similarity.one_of(&[("default", ()), ("classic", ())]).map_err(|_| {
-            similarity.unsupported("a similarity other than `default`, which is TF/IDF")
-        })?;
+        similarity
+            .one_of(&[("default", ()), ("classic", ())])
+            .map_err(|_| similarity.unsupported("a similarity other than `default`, which is TF/IDF"))?;
     }
     field.null_value = fields.take("null_value").map(|node| node.value.clone());
     field.include_in_all = fields.take("include_in_all").map(|node| node.bool()).transpose()?;
@@ -267,11 +293,14 @@ fn text(fields: &mut Fields<'_>) -> Result<Text> {
         text.analyzer = Some(analyzer);
     }
     text.search_analyzer = analyzer("search_analyzer")?;
-    text.ignore_above = fields.take("ignore_above").map(|node| node.usize()).transpose()?.filter(|it| *it > 0);
+    text.ignore_above =
+        fields.take("ignore_above").map(|node| node.usize()).transpose()?.filter(|it| *it > 0);
     if let Some(gap) = fields.any(&["position_increment_gap", "position_offset_gap"]) {
         let found = gap.usize()?;
-        text.position_gap =
-            u32::try_from(found).ok().filter(|it| *it <= 100_000).ok_or_else(|| gap.over("at most 100000"))?;
+        text.position_gap = u32::try_from(found)
+            .ok()
+            .filter(|it| *it <= 100_000)
+            .ok_or_else(|| gap.over("at most 100000"))?;
     }
     if let Some(norms) = fields.take("norms") {
         let mut options = norms.fields("norms")?;

@@ -43,7 +43,8 @@ impl Kind {
     fn read(&self, value: &Value, coerce: bool) -> Read {
         match self {
             Kind::Text(text) => {
-                let found = plain_text(value).ok_or_else(|| expected(value, "a string, number or boolean"))?;
+                let found =
+                    plain_text(value).ok_or_else(|| expected(value, "a string, number or boolean"))?;
                 if text.analyzer.is_some() {
                     return Ok(Some(FieldValue::Text(found)));
                 }
@@ -51,7 +52,10 @@ impl Kind {
                     return Ok(None);
                 }
                 if found.len() > TERM_MAX_BYTES {
-                    return Err(format!("a value that is not analyzed has {} bytes, at most {TERM_MAX_BYTES} are taken", found.len()));
+                    return Err(format!(
+                        "a value that is not analyzed has {} bytes, at most {TERM_MAX_BYTES} are taken",
+                        found.len()
+                    ));
                 }
                 Ok(Some(FieldValue::Text(found)))
             }

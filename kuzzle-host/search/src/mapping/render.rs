@@ -55,7 +55,8 @@ fn object(object: &Object, out: &mut Map<String, Value>) {
         out.insert("include_in_all".into(), include.into());
     }
     if !object.properties.is_empty() {
-        let properties = object.properties.iter().map(|(name, property)| (name.clone(), self::property(property)));
+        let properties =
+            object.properties.iter().map(|(name, property)| (name.clone(), self::property(property)));
         out.insert("properties".into(), Value::Object(properties.collect()));
     }
 }

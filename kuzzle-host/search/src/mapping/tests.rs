@@ -60,21 +60,45 @@ fn documents_that_do_not_fit_are_refused() {
         "raw": {"type": "string", "index": "not_analyzed"},
     }}));
     for (source, message) in [
-        (json!({"n": 128}), "failed to parse [n]: found the number `128`, expected a number of the type `byte`"),
-        (json!({"n": "x"}), "failed to parse [n]: found the string `x`, expected a number of the type `byte`"),
-        (json!({"n": {"a": 1}}), "failed to parse [n]: found an object, expected a number of the type `byte`"),
-        (json!({"d": "2014-01"}), "failed to parse [d]: found the string `2014-01`, expected a date with the format [yyyy]"),
+        (
+            json!({"n": 128}),
+            "failed to parse [n]: found the number `128`, expected a number of the type `byte`",
+        ),
+        (
+            json!({"n": "x"}),
+            "failed to parse [n]: found the string `x`, expected a number of the type `byte`",
+        ),
+        (
+            json!({"n": {"a": 1}}),
+            "failed to parse [n]: found an object, expected a number of the type `byte`",
+        ),
+        (
+            json!({"d": "2014-01"}),
+            "failed to parse [d]: found the string `2014-01`, expected a date with the format [yyyy]",
+        ),
         (json!({"g": "x y"}), "failed to parse [g]: found the string `x y`, expected a point"),
         (json!({"ip": "1.2.3"}), "failed to parse [ip]: found the string `1.2.3`, expected an IPv4 address"),
-        (json!({"o": 1}), "object mapping for [o] tried to parse field [o] as object, but found a concrete value"),
-        (json!({"o": {"x": "1"}}), "failed to parse [o.x]: found the string `1`, expected a number of the type `long`"),
-        (json!({"raw": "x".repeat(32_767)}), "failed to parse [raw]: a value that is not analyzed has 32767 bytes, at most 32766 are taken"),
+        (
+            json!({"o": 1}),
+            "object mapping for [o] tried to parse field [o] as object, but found a concrete value",
+        ),
+        (
+            json!({"o": {"x": "1"}}),
+            "failed to parse [o.x]: found the string `1`, expected a number of the type `long`",
+        ),
+        (
+            json!({"raw": "x".repeat(32_767)}),
+            "failed to parse [raw]: a value that is not analyzed has 32767 bytes, at most 32766 are taken",
+        ),
         (
             json!({"s": {"new": 1}}),
             "strict_dynamic_mapping_exception: mapping set to strict, dynamic introduction of [new] within [s] is not allowed",
         ),
         (json!([1]), "found an array, expected a document, which is an object"),
-        (json!({"mixed": [1, {"a": 1}]}), "object mapping for [mixed] tried to parse field [mixed] as object, but found a concrete value"),
+        (
+            json!({"mixed": [1, {"a": 1}]}),
+            "object mapping for [mixed] tried to parse field [mixed] as object, but found a concrete value",
+        ),
     ] {
         let error = mapping.observe(&source).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Document, message));
@@ -119,21 +143,24 @@ fn what_is_not_known_is_refused_with_its_place() {
             json!({"properties": {"a": {"type": "text"}}}),
             "No handler for type [text] declared on field [a], at `/properties/a/type`",
         ),
-        (json!({"properties": {"a": {"index": "no"}}}), "No type specified for field [a], at `/properties/a`"),
+        (
+            json!({"properties": {"a": {"index": "no"}}}),
+            "No type specified for field [a], at `/properties/a`",
+        ),
         (
             json!({"properties": {"a": {"type": "geo_shape"}}}),
             "not supported here: the type `geo_shape` of field `a`, at `/properties/a/type`",
         ),
-        (json!({"properties": {"a.b": {"type": "long"}}}), "Field name [a.b] cannot contain '.', at `/properties/a.b`"),
+        (
+            json!({"properties": {"a.b": {"type": "long"}}}),
+            "Field name [a.b] cannot contain '.', at `/properties/a.b`",
+        ),
         (
             json!({"properties": {"a": {"type": "long", "speed": 1}}}),
             "unknown key `speed` in `field`; known here: ",
         ),
         (json!({"propertys": {}}), "unknown key `propertys` in `mapping`; known here: "),
-        (
-            json!({"_ttl": {"enabled": true}}),
-            "not supported here: `_ttl` of `mapping`, at `/_ttl`",
-        ),
+        (json!({"_ttl": {"enabled": true}}), "not supported here: `_ttl` of `mapping`, at `/_ttl`"),
         (
             json!({"properties": {"a": {"type": "string", "analyzer": "mine"}}}),
             "not supported here: the analyzer `mine`; known are standard, ",
@@ -165,7 +192,9 @@ fn updates_add_and_conflicts_are_refused() {
     }}));
     let merged = current.merge(&update).unwrap();
     assert_eq!(merged.field("a").unwrap().copy_to, ["new"]);
-    assert!(merged.field("a.raw").is_some() && merged.field("o.y").is_some() && merged.field("o.x").is_some());
+    assert!(
+        merged.field("a.raw").is_some() && merged.field("o.y").is_some() && merged.field("o.x").is_some()
+    );
     for (update, message) in [
         (
             json!({"a": {"type": "long"}}),
@@ -184,7 +213,10 @@ fn updates_add_and_conflicts_are_refused() {
         ),
     ] {
         let error = current.merge(&parse(json!({"properties": update}))).unwrap_err();
-        assert_eq!(error.to_string(), format!("MergeMappingException[Merge failed with failures {{[{message}]}}]"));
+        assert_eq!(
+            error.to_string(),
+            format!("MergeMappingException[Merge failed with failures {{[{message}]}}]")
+        );
         assert_eq!(error.kind(), ErrorKind::Mapping);
     }
 }

@@ -124,7 +124,11 @@ const COMBINE: &[(&str, Combine)] = &[
     ("min", Combine::Min),
 ];
 
-pub(super) fn function_score(parser: &mut Parser, fields: &mut Fields<'_>, depth: usize) -> Result<FunctionScore> {
+pub(super) fn function_score(
+    parser: &mut Parser,
+    fields: &mut Fields<'_>,
+    depth: usize,
+) -> Result<FunctionScore> {
     let query = fields.take("query");
     let filter = fields.take("filter");
     let query = parser.query_and_filter(&fields.node, query, filter, depth)?;

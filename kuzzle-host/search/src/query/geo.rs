@@ -8,7 +8,8 @@ use crate::geo::{BoundingBox, DistanceKind, LengthUnit, Point, length_m};
 use crate::node::{Fields, Node};
 
 /// Options that say how it is carried out, or how points out of range are read: those are refused here.
-const HINTS: &[&str] = &["optimize_bbox", "validation_method", "ignore_malformed", "coerce", "normalize", "type"];
+const HINTS: &[&str] =
+    &["optimize_bbox", "validation_method", "ignore_malformed", "coerce", "normalize", "type"];
 
 pub(super) fn distance(body: &Node<'_>, ring: bool) -> Result<Query> {
     let of = if ring { "geo_distance_range" } else { "geo_distance" };

@@ -59,7 +59,9 @@ impl<'a> OneField<'a> {
 pub(super) fn bounded_text(node: &Node<'_>) -> Result<String> {
     let text = node.scalar()?.text();
     if text.len() > QUERY_TEXT_MAX_BYTES {
-        return Err(node.over(format!("a text of {} bytes, at most {QUERY_TEXT_MAX_BYTES} are taken", text.len())));
+        return Err(
+            node.over(format!("a text of {} bytes, at most {QUERY_TEXT_MAX_BYTES} are taken", text.len()))
+        );
     }
     Ok(text)
 }
@@ -73,7 +75,8 @@ pub(super) fn term(body: &Node<'_>) -> Result<Query> {
     let mut one = OneField::read(body, "term")?;
     let value = match one.options("term")? {
         Some(mut fields) => {
-            let value = fields.any(&["value", "term"]).ok_or_else(|| fields.node.fail("`term` needs `value`"))?;
+            let value =
+                fields.any(&["value", "term"]).ok_or_else(|| fields.node.fail("`term` needs `value`"))?;
             fields.finish()?;
             bounded_scalar(&value)?
         }
@@ -87,12 +90,21 @@ pub(super) fn terms(body: &Node<'_>) -> Result<Query> {
     let (boost, name) = if body.map("terms")?.len() == 1 { (1.0, None) } else { common(&mut fields)? };
     let mut minimum = None;
     if body.map("terms")?.len() > 1 {
-        minimum = fields.any(&["minimum_should_match", "minimum_match"]).map(|it| Minimum::parse(&it)).transpose()?;
+        minimum = fields
+            .any(&["minimum_should_match", "minimum_match"])
+            .map(|it| Minimum::parse(&it))
+            .transpose()?;
         fields.hint(&["disable_coord"]);
         if let Some(execution) = fields.take("execution") {
             let all = execution.one_of(&[
-                ("plain", false), ("fielddata", false), ("bool", false), ("bool_nocache", false), ("or", false),
-                ("or_nocache", false), ("and", true), ("and_nocache", true),
+                ("plain", false),
+                ("fielddata", false),
+                ("bool", false),
+                ("bool_nocache", false),
+                ("or", false),
+                ("or_nocache", false),
+                ("and", true),
+                ("and_nocache", true),
             ])?;
             if all {
                 minimum = Some(Minimum::all());
@@ -119,7 +131,8 @@ pub(super) fn range(body: &Node<'_>) -> Result<Query> {
         outer.hint(&["execution"]);
     }
     let mut one = OneField::of_rest(&outer, "range", boost, name)?;
-    let mut fields = one.options("range")?.ok_or_else(|| one.value.expected("an object such as `{\"gte\": 1}`"))?;
+    let mut fields =
+        one.options("range")?.ok_or_else(|| one.value.expected("an object such as `{\"gte\": 1}`"))?;
     let mut range = Range { include_from: true, include_to: true, ..Range::default() };
     let mut end = |names: &[(&'static str, Option<bool>)]| -> Result<(Option<Scalar>, Option<bool>)> {
         let mut found = (None, None);
@@ -130,8 +143,10 @@ pub(super) fn range(body: &Node<'_>) -> Result<Query> {
         }
         Ok(found)
     };
-    let (from, include_from) = end(&[("from", None), ("gt", Some(false)), ("gte", Some(true)), ("ge", Some(true))])?;
-    let (to, include_to) = end(&[("to", None), ("lt", Some(false)), ("lte", Some(true)), ("le", Some(true))])?;
+    let (from, include_from) =
+        end(&[("from", None), ("gt", Some(false)), ("gte", Some(true)), ("ge", Some(true))])?;
+    let (to, include_to) =
+        end(&[("to", None), ("lt", Some(false)), ("lte", Some(true)), ("le", Some(true))])?;
     let mut flag = |name: &'static str| fields.take(name).map(|it| it.bool()).transpose();
     range.include_from = include_from.or(flag("include_lower")?).unwrap_or(true);
     range.include_to = include_to.or(flag("include_upper")?).unwrap_or(true);
@@ -145,7 +160,9 @@ pub(super) fn range(body: &Node<'_>) -> Result<Query> {
 fn pattern(node: &Node<'_>) -> Result<String> {
     let text = node.scalar()?.text();
     if text.len() > PATTERN_MAX_BYTES {
-        return Err(node.over(format!("a pattern of {} bytes, at most {PATTERN_MAX_BYTES} are taken", text.len())));
+        return Err(
+            node.over(format!("a pattern of {} bytes, at most {PATTERN_MAX_BYTES} are taken", text.len()))
+        );
     }
     Ok(text)
 }
@@ -206,7 +223,8 @@ pub(super) fn fuzzy(body: &Node<'_>) -> Result<Query> {
             if let Some(node) = fields.take("transpositions") {
                 transpositions = node.bool()?;
             }
-            let value = fields.any(&["value", "term"]).ok_or_else(|| fields.node.fail("`fuzzy` needs `value`"))?;
+            let value =
+                fields.any(&["value", "term"]).ok_or_else(|| fields.node.fail("`fuzzy` needs `value`"))?;
             fields.finish()?;
             pattern(&value)?
         }
@@ -223,7 +241,9 @@ pub(super) fn missing(fields: &mut Fields<'_>) -> Result<QueryKind> {
     let existence = fields.take("existence").map_or(Ok(true), |it| it.bool())?;
     let null_value = fields.take("null_value").map_or(Ok(false), |it| it.bool())?;
     if !existence && !null_value {
-        return Err(fields.node.fail("missing must have either existence, or null_value, or both set to true"));
+        return Err(fields
+            .node
+            .fail("missing must have either existence, or null_value, or both set to true"));
     }
     Ok(QueryKind::Missing { field, existence, null_value })
 }

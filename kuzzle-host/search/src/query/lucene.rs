@@ -1,7 +1,9 @@
 //! The syntax of `query_string`: that of Lucene's classic query parser.
 
 use super::strings::Options;
-use super::{Bool, Fuzziness, Match, MatchKind, Minimum, Parser, Query, QueryKind, Range, Regexp, Scalar, Wildcard};
+use super::{
+    Bool, Fuzziness, Match, MatchKind, Minimum, Parser, Query, QueryKind, Range, Regexp, Scalar, Wildcard,
+};
 use crate::analysis::lower_case;
 use crate::error::Result;
 use crate::limits::{DEPTH_MAX, FUZZY_EDITS_MAX};
@@ -49,7 +51,8 @@ struct Reader<'r, 'a, 't> {
 impl Reader<'_, '_, '_> {
     fn fail(&self, why: &str) -> crate::Error {
         let column = self.text[..self.text.len() - self.rest.len()].chars().count();
-        self.node.fail(format!("Failed to parse query [{}]: {why}, at character {column}", excerpt(self.text)))
+        self.node
+            .fail(format!("Failed to parse query [{}]: {why}, at character {column}", excerpt(self.text)))
     }
 
     fn peek(&self) -> Option<char> {
@@ -76,7 +79,8 @@ impl Reader<'_, '_, '_> {
 
     /// An operator in capital letters, with something other than a letter behind it.
     fn word(&mut self, word: &str) -> bool {
-        let ends = |rest: &str| rest.chars().next().is_none_or(|it| it.is_whitespace() || "()\"+-!".contains(it));
+        let ends =
+            |rest: &str| rest.chars().next().is_none_or(|it| it.is_whitespace() || "()\"+-!".contains(it));
         match self.rest.strip_prefix(word) {
             Some(rest) if ends(rest) => {
                 self.rest = rest;
@@ -130,7 +134,10 @@ impl Reader<'_, '_, '_> {
         if clauses.is_empty() {
             // Nothing is asked for, and nothing is found.
             let nothing = Query::of(QueryKind::MatchAll, pointer);
-            return Ok(Query::of(QueryKind::Bool(Bool { must_not: vec![nothing], ..Bool::default() }), pointer));
+            return Ok(Query::of(
+                QueryKind::Bool(Bool { must_not: vec![nothing], ..Bool::default() }),
+                pointer,
+            ));
         }
         let mut bool = Bool::default();
         for (occur, query) in clauses {
@@ -147,7 +154,13 @@ impl Reader<'_, '_, '_> {
         Ok(Query::of(QueryKind::Bool(bool), pointer))
     }
 
-    fn add(&self, clauses: &mut Vec<(Occur, Query)>, conjunction: Conjunction, modifier: Modifier, query: Query) {
+    fn add(
+        &self,
+        clauses: &mut Vec<(Occur, Query)>,
+        conjunction: Conjunction,
+        modifier: Modifier,
+        query: Query,
+    ) {
         let all = self.options.all;
         if let Some((occur, _)) = clauses.last_mut()
             && *occur != Occur::MustNot
@@ -268,7 +281,9 @@ impl Reader<'_, '_, '_> {
         }
         let plain = unescape(&raw);
         match field {
-            Some("_exists_") => return Ok(Query::of(QueryKind::Exists { field: plain }, &self.options.pointer)),
+            Some("_exists_") => {
+                return Ok(Query::of(QueryKind::Exists { field: plain }, &self.options.pointer));
+            }
             Some("_missing_") => {
                 let kind = QueryKind::Missing { field: plain, existence: true, null_value: false };
                 return Ok(Query::of(kind, &self.options.pointer));
@@ -316,7 +331,9 @@ impl Reader<'_, '_, '_> {
             && !prefix.contains(['*', '?', '\\'])
         {
             let prefix = prefix.to_owned();
-            return Ok(self.on_fields(field, boost, |field| QueryKind::Prefix { field, value: prefix.clone() }));
+            return Ok(
+                self.on_fields(field, boost, |field| QueryKind::Prefix { field, value: prefix.clone() })
+            );
         }
         let pattern = Wildcard::parse(self.node, &raw)?;
         Ok(self.on_fields(field, boost, |field| QueryKind::Wildcard { field, pattern: pattern.clone() }))
@@ -341,7 +358,9 @@ impl Reader<'_, '_, '_> {
         }
         let boost = self.boost()?;
         match field {
-            Some("_exists_") => return Ok(Query::of(QueryKind::Exists { field: text }, &self.options.pointer)),
+            Some("_exists_") => {
+                return Ok(Query::of(QueryKind::Exists { field: text }, &self.options.pointer));
+            }
             Some("_missing_") => {
                 let kind = QueryKind::Missing { field: text, existence: true, null_value: false };
                 return Ok(Query::of(kind, &self.options.pointer));
@@ -412,7 +431,10 @@ impl Reader<'_, '_, '_> {
         if self.peek() == Some('"') {
             return Ok(Some(Scalar::Text(self.quoted()?)));
         }
-        let end = self.rest.find(|it: char| it.is_whitespace() || it == ']' || it == '}').unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|it: char| it.is_whitespace() || it == ']' || it == '}')
+            .unwrap_or(self.rest.len());
         let text = unescape(&self.rest[..end]);
         self.skip(end);
         match text.as_str() {
@@ -466,7 +488,9 @@ pub(super) fn on_fields(
     let queries: Vec<Query> = options.fields.iter().map(|(field, weight)| one(field, *weight)).collect();
     let kind = match options.tie_breaker {
         Some(tie_breaker) => QueryKind::DisMax { queries, tie_breaker },
-        None => QueryKind::Bool(Bool { should: queries, minimum: Some(Minimum::count(1)), ..Bool::default() }),
+        None => {
+            QueryKind::Bool(Bool { should: queries, minimum: Some(Minimum::count(1)), ..Bool::default() })
+        }
     };
     Query::of(kind, &options.pointer).boosted(boost)
 }

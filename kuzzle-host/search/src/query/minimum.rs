@@ -36,7 +36,11 @@ impl Minimum {
             Value::Number(_) => node.i64()?.to_string(),
             _ => node.str()?.trim().to_owned(),
         };
-        Self::read(&text).ok_or_else(|| node.expected("a number such as `2` or `-1`, a share such as `75%`, or conditions such as `2<-25% 9<-3`"))
+        Self::read(&text).ok_or_else(|| {
+            node.expected(
+                "a number such as `2` or `-1`, a share such as `75%`, or conditions such as `2<-25% 9<-3`",
+            )
+        })
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -88,7 +92,8 @@ impl Fuzziness {
         if node.value.as_str().is_some_and(|it| it.eq_ignore_ascii_case("auto")) {
             return Ok(Fuzziness::Auto);
         }
-        let edits = node.f64().ok().filter(|it| it.fract() == 0.0 && (0.0..=f64::from(FUZZY_EDITS_MAX)).contains(it));
+        let edits =
+            node.f64().ok().filter(|it| it.fract() == 0.0 && (0.0..=f64::from(FUZZY_EDITS_MAX)).contains(it));
         edits.map(|it| Fuzziness::Edits(it as u32)).ok_or_else(|| node.expected("`AUTO`, 0, 1 or 2"))
     }
 

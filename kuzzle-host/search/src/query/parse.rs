@@ -12,18 +12,74 @@ pub(crate) struct Parser {
 }
 
 const KNOWN: &[&str] = &[
-    "and", "bool", "boosting", "constant_score", "dis_max", "exists", "filtered", "function_score", "fuzzy",
-    "geo_bounding_box", "geo_distance", "geo_distance_range", "geo_polygon", "ids", "match", "match_all",
-    "match_phrase", "match_phrase_prefix", "missing", "multi_match", "nested", "not", "or", "prefix", "query",
-    "query_string", "range", "regexp", "simple_query_string", "term", "terms", "type", "wildcard",
+    "and",
+    "bool",
+    "boosting",
+    "constant_score",
+    "dis_max",
+    "exists",
+    "filtered",
+    "function_score",
+    "fuzzy",
+    "geo_bounding_box",
+    "geo_distance",
+    "geo_distance_range",
+    "geo_polygon",
+    "ids",
+    "match",
+    "match_all",
+    "match_phrase",
+    "match_phrase_prefix",
+    "missing",
+    "multi_match",
+    "nested",
+    "not",
+    "or",
+    "prefix",
+    "query",
+    "query_string",
+    "range",
+    "regexp",
+    "simple_query_string",
+    "term",
+    "terms",
+    "type",
+    "wildcard",
 ];
 
 const UNSUPPORTED: &[&str] = &[
-    "common", "custom_boost_factor", "custom_filters_score", "custom_score", "field", "flt", "flt_field",
-    "fuzzy_like_this", "fuzzy_like_this_field", "geo_shape", "geohash_cell", "has_child", "has_parent", "indices",
-    "limit", "mlt", "more_like_this", "more_like_this_field", "numeric_range", "script", "span_containing",
-    "span_first", "span_multi", "span_near", "span_not", "span_or", "span_term", "span_within", "template",
-    "text", "top_children", "wrapper",
+    "common",
+    "custom_boost_factor",
+    "custom_filters_score",
+    "custom_score",
+    "field",
+    "flt",
+    "flt_field",
+    "fuzzy_like_this",
+    "fuzzy_like_this_field",
+    "geo_shape",
+    "geohash_cell",
+    "has_child",
+    "has_parent",
+    "indices",
+    "limit",
+    "mlt",
+    "more_like_this",
+    "more_like_this_field",
+    "numeric_range",
+    "script",
+    "span_containing",
+    "span_first",
+    "span_multi",
+    "span_near",
+    "span_not",
+    "span_or",
+    "span_term",
+    "span_within",
+    "template",
+    "text",
+    "top_children",
+    "wrapper",
 ];
 
 impl Query {
@@ -42,7 +98,9 @@ impl Parser {
     pub(super) fn count(&mut self, node: &Node<'_>, clauses: usize) -> Result<()> {
         self.clauses = self.clauses.saturating_add(clauses);
         if self.clauses > CLAUSES_MAX {
-            return Err(node.over(format!("too many clauses: at most {CLAUSES_MAX} are taken in one request")));
+            return Err(
+                node.over(format!("too many clauses: at most {CLAUSES_MAX} are taken in one request"))
+            );
         }
         Ok(())
     }
@@ -54,7 +112,9 @@ impl Parser {
         self.count(node, 1)?;
         let map = node.map("a query, such as `{\"match\": {\"field\": \"text\"}}`")?;
         if map.is_empty() {
-            return Err(node.fail("query malformed, empty clause found: write `{\"match_all\": {}}` for every document"));
+            return Err(node.fail(
+                "query malformed, empty clause found: write `{\"match_all\": {}}` for every document",
+            ));
         }
         let (name, body) = node.only("the name of a query")?;
         let snake = snake_case(name);
@@ -99,12 +159,15 @@ impl Parser {
             "geo_bounding_box" | "geo_bbox" => geo::bounding_box(body)?,
             "geo_polygon" => geo::polygon(body)?,
             "query_string" => self.object("query_string", body, strings::query_string)?,
-            "simple_query_string" => self.object("simple_query_string", body, strings::simple_query_string)?,
+            "simple_query_string" => {
+                self.object("simple_query_string", body, strings::simple_query_string)?
+            }
             "bool" => self.object("bool", body, |parser, fields| parser.bool(fields, depth))?,
             "filtered" => self.object("filtered", body, |parser, fields| parser.filtered(fields, depth))?,
             "constant_score" => self.object("constant_score", body, |parser, fields| {
                 let filter = fields.any(&["filter", "query"]);
-                let filter = filter.ok_or_else(|| fields.node.fail("`constant_score` needs `filter` or `query`"))?;
+                let filter =
+                    filter.ok_or_else(|| fields.node.fail("`constant_score` needs `filter` or `query`"))?;
                 Ok(QueryKind::ConstantScore(Box::new(parser.query(&filter, depth + 1)?)))
             })?,
             "nested" => self.object("nested", body, |parser, fields| parser.nested(fields, depth))?,
@@ -153,9 +216,11 @@ impl Parser {
         };
         let (must, filter) = (clauses(&["must"])?, clauses(&["filter"])?);
         let (should, must_not) = (clauses(&["should"])?, clauses(&["must_not", "mustNot"])?);
-        let minimum = fields.any(&["minimum_should_match", "minimum_number_should_match", "minimumShouldMatch"]);
+        let minimum =
+            fields.any(&["minimum_should_match", "minimum_number_should_match", "minimumShouldMatch"]);
         let minimum = minimum.map(|it| Minimum::parse(&it)).transpose()?;
-        let disable_coord = fields.any(&["disable_coord", "disableCoord"]).map_or(Ok(false), |it| it.bool())?;
+        let disable_coord =
+            fields.any(&["disable_coord", "disableCoord"]).map_or(Ok(false), |it| it.bool())?;
         if let Some(adjust) = fields.take("adjust_pure_negative")
             && !adjust.bool()?
         {

@@ -24,9 +24,19 @@ const FUZZY: u16 = 1 << 8;
 const SLOP: u16 = 1 << 9;
 
 const NAMES: &[(&str, u16)] = &[
-    ("all", u16::MAX), ("none", 0), ("and", AND), ("or", OR), ("not", NOT), ("prefix", PREFIX),
-    ("phrase", PHRASE), ("precedence", PRECEDENCE), ("escape", ESCAPE), ("whitespace", WHITESPACE),
-    ("fuzzy", FUZZY), ("near", SLOP), ("slop", SLOP),
+    ("all", u16::MAX),
+    ("none", 0),
+    ("and", AND),
+    ("or", OR),
+    ("not", NOT),
+    ("prefix", PREFIX),
+    ("phrase", PHRASE),
+    ("precedence", PRECEDENCE),
+    ("escape", ESCAPE),
+    ("whitespace", WHITESPACE),
+    ("fuzzy", FUZZY),
+    ("near", SLOP),
+    ("slop", SLOP),
 ];
 
 impl Flags {
@@ -60,7 +70,8 @@ pub(super) fn parse(
     options: &Options,
     flags: Flags,
 ) -> Result<Query> {
-    let mut reader = Reader { parser, node, options, flags, letters: text.chars().collect(), at: 0, depth: 0 };
+    let mut reader =
+        Reader { parser, node, options, flags, letters: text.chars().collect(), at: 0, depth: 0 };
     let query = reader.group()?;
     let nothing = || {
         let all = Query::of(QueryKind::MatchAll, &options.pointer);
@@ -151,7 +162,11 @@ impl Reader<'_, '_> {
             kind => {
                 let top = Query { kind, ..Query::of(QueryKind::MatchAll, &self.options.pointer) };
                 let mut bool = Bool::default();
-                if and { bool.must.push(top) } else { bool.should.push(top) }
+                if and {
+                    bool.must.push(top)
+                } else {
+                    bool.should.push(top)
+                }
                 bool
             }
         };

@@ -137,7 +137,10 @@ fn options(fields: &mut Fields<'_>, query: &mut Match) -> Result<()> {
 
 pub(super) fn slop(node: Option<Node<'_>>) -> Result<u32> {
     let Some(node) = node else { return Ok(0) };
-    u32::try_from(node.usize()?).ok().filter(|it| *it <= 1_000_000).ok_or_else(|| node.over("at most 1000000"))
+    u32::try_from(node.usize()?)
+        .ok()
+        .filter(|it| *it <= 1_000_000)
+        .ok_or_else(|| node.over("at most 1000000"))
 }
 
 pub(super) fn operator(node: Option<Node<'_>>) -> Result<bool> {
@@ -167,7 +170,11 @@ pub(super) fn multi_match(fields: &mut Fields<'_>) -> Result<QueryKind> {
         separate = Some(!node.bool()?);
     }
     options(fields, &mut query)?;
-    let kind = if separate == Some(true) && kind == MultiMatchKind::BestFields { MultiMatchKind::MostFields } else { kind };
+    let kind = if separate == Some(true) && kind == MultiMatchKind::BestFields {
+        MultiMatchKind::MostFields
+    } else {
+        kind
+    };
     Ok(QueryKind::MultiMatch(MultiMatch { fields: names, kind, tie_breaker, query }))
 }
 

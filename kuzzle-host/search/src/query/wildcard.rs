@@ -18,7 +18,8 @@ enum Part {
 impl Wildcard {
     pub(crate) fn parse(node: &Node<'_>, text: &str) -> Result<Self> {
         if text.len() > PATTERN_MAX_BYTES {
-            return Err(node.over(format!("a pattern of {} bytes, at most {PATTERN_MAX_BYTES} are taken", text.len())));
+            return Err(node
+                .over(format!("a pattern of {} bytes, at most {PATTERN_MAX_BYTES} are taken", text.len())));
         }
         Ok(Self::new(text))
     }
