@@ -443,14 +443,14 @@ impl Column {
         }
     }
 
-    /// How many values a document has.
+    /// How many values a document has; of texts, how many different terms.
     pub(super) fn count(&self, at: At<'_>) -> u64 {
         let found = match at.block.field(&self.path).map(|data| &data.values) {
             Some(Values::Geo(points)) => points.len(),
-            Some(Values::Text(_)) => self.keys(at).len(),
-            _ => self.numbers(at).len(),
+            Some(Values::Long(_) | Values::Double(_)) => self.numbers(at).len(),
+            _ => self.keys(at).len(),
         };
-        if found == 0 && self.missing.is_some() { 1 } else { found as u64 }
+        found as u64
     }
 }
 

@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value, json};
 
@@ -113,8 +114,8 @@ impl<'d> Renderer<'_, 'd, '_> {
         let PlanKind::Terms { options, .. } = &node.kind else { return Ok(Map::new()) };
         if let Some(terms) = self.collection.all_terms.get(&node.id) {
             for key in terms.clone() {
-                if !buckets.contains_key(&key) {
-                    buckets.insert(key, Bucket::new(node, &mut self.collection.budget)?);
+                if let Entry::Vacant(entry) = buckets.entry(key) {
+                    entry.insert(Bucket::new(node, &mut self.collection.budget)?);
                 }
             }
         }
@@ -176,8 +177,8 @@ impl<'d> Renderer<'_, 'd, '_> {
         let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(()) };
         let mut key = *first;
         while key <= *last {
-            if !buckets.contains_key(&BucketKey::Long(key)) {
-                buckets.insert(BucketKey::Long(key), Bucket::new(node, &mut self.collection.budget)?);
+            if let Entry::Vacant(entry) = buckets.entry(BucketKey::Long(key)) {
+                entry.insert(Bucket::new(node, &mut self.collection.budget)?);
             }
             match grid.after(key) {
                 Some(next) => key = next,

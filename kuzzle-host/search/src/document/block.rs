@@ -84,10 +84,6 @@ impl Terms {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Posting> {
         self.postings.iter()
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.postings.is_empty()
-    }
 }
 
 impl Block {
@@ -99,11 +95,6 @@ impl Block {
     pub(crate) fn field(&self, path: &str) -> Option<&FieldData> {
         let at = self.fields.binary_search_by(|(name, _)| (**name).cmp(path)).ok()?;
         self.fields.get(at).map(|(_, data)| data)
-    }
-
-    /// Names of all fields that are there.
-    pub(crate) fn field_names(&self) -> impl Iterator<Item = (&str, &FieldData)> {
-        self.fields.iter().map(|(name, data)| (&**name, data))
     }
 
     /// Calls a function for each nested object of a path, at any depth, until it says stop.

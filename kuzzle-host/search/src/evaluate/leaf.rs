@@ -187,15 +187,13 @@ impl Leaf {
 
     fn count_block(&self, at: At<'_>, found: &mut BTreeSet<String>) {
         match &self.test {
-            Test::Term(term) => {
-                if self.frequency_of(at, term) > 0.0 {
-                    found.insert(term.clone());
-                }
+            Test::Term(term) if self.frequency_of(at, term) > 0.0 => {
+                found.insert(term.clone());
             }
-            Test::Long { term: Some(term), .. } | Test::Double { term: Some(term), .. } => {
-                if self.raw(at).is_some() {
-                    found.insert(term.clone());
-                }
+            Test::Long { term: Some(term), .. } | Test::Double { term: Some(term), .. }
+                if self.raw(at).is_some() =>
+            {
+                found.insert(term.clone());
             }
             Test::Phrase { slots, .. } => {
                 for slot in slots.iter().filter(|slot| !slot.prefix) {

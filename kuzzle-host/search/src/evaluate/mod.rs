@@ -136,14 +136,6 @@ impl Clause {
         }
     }
 
-    /// Calls a function for each leaf.
-    pub(crate) fn leaves<'c>(&'c self, then: &mut dyn FnMut(&'c Leaf)) {
-        if let ClauseKind::Leaf(leaf) = &self.kind {
-            then(leaf);
-        }
-        self.children().into_iter().for_each(|child| child.leaves(then));
-    }
-
     /// Whether scores depend on counts of the collection.
     pub(crate) fn needs_counts(&self) -> bool {
         let own = matches!(&self.kind, ClauseKind::Leaf(leaf) if leaf.needs_counts());

@@ -47,6 +47,9 @@ fn refuse(message: String) -> Error {
     Error::bare(ErrorKind::Document, message)
 }
 
+/// What is done with each object.
+type Each<'f, W> = &'f mut dyn FnMut(&mut W, &Map<String, Value>) -> Result<()>;
+
 struct Walk<'m> {
     mapping: &'m Mapping,
 }
@@ -101,7 +104,7 @@ impl Walk<'_> {
                 if !object.enabled {
                     return Ok(());
                 }
-                self.elements(name, &object.path, value, &mut |walk, map| {
+                self.elements(&object.path, value, &mut |walk, map| {
                     walk.step(known, additions, name, dynamic, |walk, known, additions, dynamic| {
                         walk.object(known, additions, map, dynamic, depth + 1)
                     })
@@ -157,17 +160,11 @@ impl Walk<'_> {
     }
 
     /// Calls a function for each object of a value that has to consist of objects.
-    fn elements(
-        &mut self,
-        name: &str,
-        path: &str,
-        value: &Value,
-        each: &mut dyn FnMut(&mut Self, &Map<String, Value>) -> Result<()>,
-    ) -> Result<()> {
+    fn elements(&mut self, path: &str, value: &Value, each: Each<'_, Self>) -> Result<()> {
         match value {
             Value::Null => Ok(()),
             Value::Object(map) => each(self, map),
-            Value::Array(items) => items.iter().try_for_each(|item| self.elements(name, path, item, each)),
+            Value::Array(items) => items.iter().try_for_each(|item| self.elements(path, item, each)),
             _ => Err(concrete(path)),
         }
     }

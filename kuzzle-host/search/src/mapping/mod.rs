@@ -255,24 +255,6 @@ impl Mapping {
         })
     }
 
-    /// The path of the innermost nested object around a path; empty at the root.
-    pub(crate) fn nested_around(&self, path: &str) -> Arc<str> {
-        let mut object = &self.root;
-        let mut around: Arc<str> = Arc::from("");
-        for segment in path.split('.') {
-            match object.properties.get(segment) {
-                Some(Property::Object(inner)) => {
-                    if inner.nested.is_some() && &*inner.path != path {
-                        around = Arc::clone(&inner.path);
-                    }
-                    object = inner;
-                }
-                _ => break,
-            }
-        }
-        around
-    }
-
     /// Every field with its path, multi-fields included, in order of their paths within each object.
     pub(crate) fn all_fields(&self) -> Vec<&Field> {
         fn walk<'m>(object: &'m Object, out: &mut Vec<&'m Field>) {

@@ -102,10 +102,10 @@ fn object(fields: &mut Fields<'_>, path: Arc<str>, depth: usize) -> Result<Objec
         return Err(fields.node.over(format!("objects nest deeper than {DEPTH_MAX}")));
     }
     let mut object = Object::new(path);
-    if let Some(kind) = fields.take("type") {
-        if kind.one_of(&[("object", false), ("nested", true)])? {
-            object.nested = Some(Nested { include_in_parent: false, include_in_root: false });
-        }
+    if let Some(kind) = fields.take("type")
+        && kind.one_of(&[("object", false), ("nested", true)])?
+    {
+        object.nested = Some(Nested { include_in_parent: false, include_in_root: false });
     }
     let mut include = |name: &'static str| fields.take(name).map(|it| it.bool()).transpose();
     let (in_parent, in_root) = (include("include_in_parent")?, include("include_in_root")?);

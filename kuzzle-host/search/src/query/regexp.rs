@@ -53,17 +53,15 @@ impl Regexp {
             )));
         }
         let flags = flags.map_or(Ok(Flags::ALL), Flags::parse)?;
-        let mut reader = Reader { rest: text, flags, depth: 0 };
+        let mut reader = Reader { rest: text, flags, depth: 0, unsupported: false };
         let tree = reader.union();
         let tree = match tree {
             Ok(tree) if reader.rest.is_empty() => tree,
             Ok(_) => return Err(invalid(node, text, "a `)` without its `(`")),
+            Err(why) if reader.unsupported => return Err(node.unsupported(&why)),
             Err(why) => return Err(invalid(node, text, &why)),
         };
         let matcher = tree.matcher().map_err(|fault| match fault {
-            Fault::Nested(operator) => {
-                node.unsupported(&format!("the operator `{operator}` within a part of a regular expression"))
-            }
             Fault::Regex(regex::Error::CompiledTooBig(_)) => node.over(format!(
                 "the regular expression `{}` takes more than {REGEXP_MAX_BYTES} bytes when compiled",
                 excerpt(text)
@@ -134,7 +132,6 @@ enum Tree {
 }
 
 enum Fault {
-    Nested(char),
     Regex(regex::Error),
 }
 
@@ -181,6 +178,8 @@ struct Reader<'t> {
     rest: &'t str,
     flags: Flags,
     depth: usize,
+    /// Whether what went wrong is an operator that Lucene has at this place.
+    unsupported: bool,
 }
 
 type Read<T> = std::result::Result<T, String>;
@@ -239,7 +238,7 @@ impl Reader<'_> {
             1 => Ok(parts.remove(0)),
             _ => {
                 let plain = parts.iter().map(Tree::plain).collect::<std::result::Result<Vec<_>, _>>();
-                plain.map(|it| Tree::Plain(it.concat())).map_err(nested)
+                plain.map(|it| Tree::Plain(it.concat())).map_err(|operator| self.nested(operator))
             }
         }
     }
@@ -270,8 +269,18 @@ impl Reader<'_> {
                 }
                 _ => return Ok(tree),
             };
-            tree = Tree::Plain(format!("(?:{}){operator}", tree.plain().map_err(nested)?));
+            tree = Tree::Plain(format!(
+                "(?:{}){operator}",
+                tree.plain().map_err(|operator| self.nested(operator))?
+            ));
         }
+    }
+
+    fn nested(&mut self, operator: char) -> String {
+        self.unsupported = true;
+        format!(
+            "the operator `{operator}` of regular expressions where something stands before or after its part"
+        )
     }
 
     fn atom(&mut self) -> Read<Tree> {
@@ -347,10 +356,6 @@ impl Reader<'_> {
     }
 }
 
-fn nested(operator: char) -> String {
-    format!("the operator `{operator}` is supported only where nothing stands before or after its part")
-}
-
 fn escape(letter: char) -> String {
     if letter.is_ascii_punctuation() || letter == '&' || letter == '~' {
         format!("\\x{{{:x}}}", u32::from(letter))
@@ -412,7 +417,10 @@ mod tests {
             ("a)b", "invalid regular expression `a)b`: a `)` without its `(`"),
             ("*a", "invalid regular expression `*a`: nothing before `*`"),
             ("[a", "invalid regular expression `[a`: a `[` without its `]`"),
-            ("a~bc", "the operator `~` is supported only where nothing stands before or after its part"),
+            (
+                "a~bc",
+                "not supported here: the operator `~` of regular expressions where something stands before or after its part",
+            ),
             ("a{1000}{1000}", "takes more than 1048576 bytes when compiled"),
             ("<1-5000>", "an interval spans more than 1000 numbers"),
             (&deep, "groups nest deeper than 50"),

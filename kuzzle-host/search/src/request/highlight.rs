@@ -66,10 +66,10 @@ impl Highlight {
             query: None,
             compiled: None,
         };
-        if let Some(schema) = outer.take("tags_schema") {
-            if schema.one_of(&[("default", false), ("styled", true)])? {
-                defaults.pre_tag = "<em class=\"hlt1\">".to_owned();
-            }
+        if let Some(schema) = outer.take("tags_schema")
+            && schema.one_of(&[("default", false), ("styled", true)])?
+        {
+            defaults.pre_tag = "<em class=\"hlt1\">".to_owned();
         }
         if let Some(encoder) = outer.take("encoder") {
             defaults.html = encoder.one_of(&[("default", false), ("html", true)])?;
@@ -336,6 +336,7 @@ fn escape_html(text: &str, out: &mut String) {
 fn beginning(text: &str, options: &Options) -> String {
     let end = match text.char_indices().nth(options.no_match_size) {
         None => text.len(),
+        Some((end, letter)) if letter.is_whitespace() => end,
         Some((end, _)) => text[..end].rfind(char::is_whitespace).unwrap_or(end),
     };
     let mut out = [Fragment { text: String::new(), hits: 0 }];

@@ -206,7 +206,10 @@ impl SortKey {
                 (Some(_), _) => Column::Long,
                 (None, Some(column)) => column,
                 (None, None) => {
-                    return Err(fail(format!("No mapping found for [{}] in order to sort on", excerpt(name))));
+                    return Err(fail(format!(
+                        "No mapping found for [{}] in order to sort on",
+                        excerpt(name)
+                    )));
                 }
             },
         };
