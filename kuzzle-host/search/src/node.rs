@@ -116,7 +116,7 @@ impl<'a> Node<'a> {
 
     pub(crate) fn fields(&self, of: &'static str) -> Result<Fields<'a>> {
         let map = self.map(&format!("the object of `{of}`"))?;
-        Ok(Fields { node: self.clone(), map, of, taken: Vec::new() })
+        Ok(Fields { node: self.clone(), map, of, taken: Vec::new(), twice: None })
     }
 
     /// Name and value of every member.
@@ -232,6 +232,8 @@ pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     of: &'static str,
     taken: Vec<&'static str>,
+    /// Two names of one option that were both given.
+    twice: Option<(&'static str, &'static str)>,
 }
 
 impl<'a> Fields<'a> {
@@ -247,12 +249,17 @@ impl<'a> Fields<'a> {
         Some(self.node.key(key, value))
     }
 
-    /// A member under the first of its names that is there.
+    /// A member that has several names, of which one may be given.
     pub(crate) fn any(&mut self, keys: &[&'static str]) -> Option<Node<'a>> {
-        keys.iter().fold(None, |found, key| {
-            let node = self.take(key);
-            found.or(node)
-        })
+        let mut found: Option<(&'static str, Node<'a>)> = None;
+        for key in keys {
+            match (self.take(key), &found) {
+                (Some(node), None) => found = Some((key, node)),
+                (Some(_), Some((first, _))) => self.twice = Some((first, key)),
+                (None, _) => {}
+            }
+        }
+        found.map(|(_, node)| node)
     }
 
     pub(crate) fn need(&mut self, key: &'static str) -> Result<Node<'a>> {
@@ -283,6 +290,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn finish(mut self) -> Result<()> {
+        if let Some((first, second)) = self.twice {
+            return Err(self
+                .node
+                .fail(format!("`{first}` and `{second}` are one option of `{}`: give one", self.of)));
+        }
         let Some((key, node)) = self.rest().into_iter().next() else { return Ok(()) };
         self.taken.sort_unstable();
         self.taken.dedup();

@@ -27,8 +27,12 @@ impl Mapping {
             )));
         };
         let mut additions = Object::new(Arc::from(""));
-        let mut walk = Walk { mapping: self };
+        let mut walk = Walk { mapping: self, copies: Vec::new() };
         walk.object(Some(&self.root), &mut additions, map, self.root.dynamic.unwrap_or(Dynamic::True), 0)?;
+        let dynamic = self.root.dynamic.unwrap_or(Dynamic::True);
+        for (target, value) in std::mem::take(&mut walk.copies) {
+            walk.member(Some(&self.root), &mut additions, &target, value, dynamic, 0)?;
+        }
         if additions.properties.is_empty() {
             return Ok(None);
         }
@@ -48,18 +52,20 @@ fn refuse(message: String) -> Error {
 }
 
 /// What is done with each object.
-type Each<'f, W> = &'f mut dyn FnMut(&mut W, &Map<String, Value>) -> Result<()>;
+type Each<'f, 'v, W> = &'f mut dyn FnMut(&mut W, &'v Map<String, Value>) -> Result<()>;
 
 struct Walk<'m> {
     mapping: &'m Mapping,
+    /// Fields that values are copied to, with the values.
+    copies: Vec<(String, &'m Value)>,
 }
 
-impl Walk<'_> {
+impl<'m> Walk<'m> {
     fn object(
         &mut self,
         known: Option<&Object>,
         additions: &mut Object,
-        map: &Map<String, Value>,
+        map: &'m Map<String, Value>,
         dynamic: Dynamic,
         depth: usize,
     ) -> Result<()> {
@@ -80,7 +86,7 @@ impl Walk<'_> {
         known: Option<&Object>,
         additions: &mut Object,
         name: &str,
-        value: &Value,
+        value: &'m Value,
         dynamic: Dynamic,
         depth: usize,
     ) -> Result<()> {
@@ -99,7 +105,10 @@ impl Walk<'_> {
             });
         }
         match known.and_then(|object| object.properties.get(name)) {
-            Some(Property::Field(field)) => fit(field, value),
+            Some(Property::Field(field)) => {
+                self.copies.extend(field.copy_to.iter().map(|target| (target.clone(), value)));
+                fit(field, value)
+            }
             Some(Property::Object(object)) => {
                 if !object.enabled {
                     return Ok(());
@@ -160,7 +169,7 @@ impl Walk<'_> {
     }
 
     /// Calls a function for each object of a value that has to consist of objects.
-    fn elements(&mut self, path: &str, value: &Value, each: Each<'_, Self>) -> Result<()> {
+    fn elements(&mut self, path: &str, value: &'m Value, each: Each<'_, 'm, Self>) -> Result<()> {
         match value {
             Value::Null => Ok(()),
             Value::Object(map) => each(self, map),
@@ -173,7 +182,7 @@ impl Walk<'_> {
         &mut self,
         additions: &mut Object,
         name: &str,
-        value: &Value,
+        value: &'m Value,
         dynamic: Dynamic,
         depth: usize,
     ) -> Result<()> {
@@ -181,6 +190,12 @@ impl Walk<'_> {
             Dynamic::True => {}
             Dynamic::False => return Ok(()),
             Dynamic::Strict => return Err(strict(name, &additions.path)),
+        }
+        if name.is_empty() || name.contains('.') {
+            let (name, path) = (excerpt(name), excerpt(&additions.path));
+            return Err(refuse(format!(
+                "[{path}] has a field with the name [{name}]: an empty name, or an empty step of one"
+            )));
         }
         if additions.path.len() + name.len() + 1 > FIELD_NAME_MAX_BYTES {
             return Err(refuse(format!("a field's path is longer than {FIELD_NAME_MAX_BYTES} bytes")));

@@ -33,6 +33,15 @@ fn documents_are_mapped_by_what_they_hold() {
             "nothing": {"type": "object"},
         }})
     );
+    // Where values are copied to is mapped by what they are.
+    let copying = parse(
+        json!({"properties": {"a": {"type": "string", "copy_to": ["b", "o.c"]}, "n": {"type": "long", "copy_to": "a"}}}),
+    );
+    let grown = copying.observe(&json!({"a": "x"})).unwrap().unwrap();
+    assert_eq!(grown.render()["properties"]["b"], json!({"type": "string"}));
+    assert_eq!(grown.render()["properties"]["o"], json!({"properties": {"c": {"type": "string"}}}));
+    // A copy is not copied on.
+    assert_eq!(copying.observe(&json!({"n": 1})), Ok(None));
     let known = Mapping::default().observe(&json!({"a": 1})).unwrap().unwrap();
     assert_eq!(known.observe(&json!({"a": "2", "b": null})), Ok(None));
 }
@@ -94,6 +103,8 @@ fn documents_that_do_not_fit_are_refused() {
             json!({"s": {"new": 1}}),
             "strict_dynamic_mapping_exception: mapping set to strict, dynamic introduction of [new] within [s] is not allowed",
         ),
+        (json!({"o": {"": 1}}), "[o] has a field with the name []: an empty name, or an empty step of one"),
+        (json!({"a..b": 1}), "[a] has a field with the name [.b]: an empty name, or an empty step of one"),
         (json!([1]), "found an array, expected a document, which is an object"),
         (
             json!({"mixed": [1, {"a": 1}]}),

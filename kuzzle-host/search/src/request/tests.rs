@@ -233,6 +233,10 @@ fn what_is_not_there_is_refused_by_name() {
         (json!({"facets": {}}), "not supported here: `facets` of `search`, at `/facets`"),
         (json!({"explain": true}), "not supported here: `explain`, at `/explain`"),
         (json!({"qery": {}}), "unknown key `qery` in `search`; known here: `_source`, "),
+        (
+            json!({"filter": {"match_all": {}}, "post_filter": {"match_all": {}}}),
+            "`post_filter` and `filter` are one option of `search`: give one, at the root",
+        ),
         (json!([]), "found an empty array, expected the object of `search`, at the root"),
         (
             json!({"timeout": "soon"}),
