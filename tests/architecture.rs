@@ -59,6 +59,14 @@ const RULES: &[Rule] = &[
         unsaid: &["std::net", "std::env"],
     },
     Rule {
+        packages: &["kuzzle-search"],
+        name: "search",
+        never: "storage, users and rights, HTTP, files, time of day",
+        may: &[],
+        without: SOCKETS_AND_PLUGINS,
+        unsaid: CLOCK,
+    },
+    Rule {
         packages: &["kuzzle-documents"],
         name: "documents, broker",
         never: "each other, users and rights, HTTP, plugins",
