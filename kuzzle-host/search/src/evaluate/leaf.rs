@@ -44,7 +44,9 @@ pub(crate) struct Leaf {
     /// Whether it counts how often a term occurs.
     pub(crate) frequencies: bool,
     idf: f32,
-    /// Documents with each term that counts, by term.
+    /// Documents with the term of a leaf that has one.
+    documents: u64,
+    /// Documents with each term of a leaf that has several, by term.
     counts: BTreeMap<String, u64>,
     /// Weight of each term, relative to the leaf's, of what stands for several.
     weights: BTreeMap<String, f32>,
@@ -144,6 +146,7 @@ impl Leaf {
             norms: false,
             frequencies: true,
             idf: 1.0,
+            documents: 0,
             counts: BTreeMap::new(),
             weights: BTreeMap::new(),
         }
@@ -164,11 +167,13 @@ impl Leaf {
         }
     }
 
-    pub(crate) fn needs_counts(&self) -> bool {
+    /// Whether documents have to be counted before it can score; where counts are known, only the words are that a fuzzy
+    /// one stands for.
+    pub(crate) fn needs_counts(&self, known: bool) -> bool {
         match &self.test {
-            Test::Term(_) | Test::Fuzzy { .. } | Test::Phrase { .. } => true,
-            Test::Long { term, .. } | Test::Double { term, .. } => term.is_some(),
-            _ => false,
+            Test::Fuzzy { .. } => true,
+            Test::Phrase { .. } => !known,
+            _ => !known && self.single_term().is_some(),
         }
     }
 
@@ -178,6 +183,10 @@ impl Leaf {
 
     /// Counts a document for each term of the leaf that it has.
     pub(crate) fn count(&mut self, document: &Prepared) {
+        if self.single_term().is_some() {
+            self.documents += u64::from(self.occurs(At::root(document)));
+            return;
+        }
         let mut found: BTreeSet<String> = BTreeSet::new();
         self.count_block(At::root(document), &mut found);
         for term in found {
@@ -185,16 +194,24 @@ impl Leaf {
         }
     }
 
+    /// The term of a leaf that has one.
+    fn single_term(&self) -> Option<&str> {
+        match &self.test {
+            Test::Term(term) => Some(term),
+            Test::Long { term, .. } | Test::Double { term, .. } => term.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it matches here or in a nested object.
+    fn occurs(&self, at: At<'_>) -> bool {
+        self.raw(at).is_some()
+            || (matches!(&self.key, Key::Path(_))
+                && at.block.children.iter().any(|block| self.occurs(At { block, ..at })))
+    }
+
     fn count_block(&self, at: At<'_>, found: &mut BTreeSet<String>) {
         match &self.test {
-            Test::Term(term) if self.frequency_of(at, term) > 0.0 => {
-                found.insert(term.clone());
-            }
-            Test::Long { term: Some(term), .. } | Test::Double { term: Some(term), .. }
-                if self.raw(at).is_some() =>
-            {
-                found.insert(term.clone());
-            }
             Test::Phrase { slots, .. } => {
                 for slot in slots.iter().filter(|slot| !slot.prefix) {
                     if self.frequency_of(at, &slot.term) > 0.0 {
@@ -215,9 +232,9 @@ impl Leaf {
     pub(crate) fn prepare(&mut self, documents: u64, known: Option<&dyn Statistics>) {
         let name = self.key.name().to_owned();
         let documents = known.map_or(documents, Statistics::documents);
-        let counts = &self.counts;
+        let (counts, single) = (&self.counts, self.documents);
         let idf = |term: &str| {
-            let counted = || counts.get(term).copied().unwrap_or(0);
+            let counted = || counts.get(term).copied().unwrap_or(single);
             similarity::idf(known.map_or_else(counted, |it| it.document_frequency(&name, term)), documents)
         };
         let mut weights = BTreeMap::new();

@@ -137,9 +137,9 @@ impl Clause {
     }
 
     /// Whether scores depend on counts of the collection.
-    pub(crate) fn needs_counts(&self) -> bool {
-        let own = matches!(&self.kind, ClauseKind::Leaf(leaf) if leaf.needs_counts());
-        own || self.children().into_iter().any(Clause::needs_counts)
+    pub(crate) fn needs_counts(&self, known: bool) -> bool {
+        let own = matches!(&self.kind, ClauseKind::Leaf(leaf) if leaf.needs_counts(known));
+        own || self.children().into_iter().any(|child| child.needs_counts(known))
     }
 
     /// Counts in which documents the terms of the query occur.

@@ -142,7 +142,7 @@ impl Clause {
         documents: impl IntoIterator<Item = &'d Prepared>,
     ) -> Result<()> {
         let mut total = 0;
-        if self.needs_counts() {
+        if self.needs_counts(execution.statistics.is_some()) {
             for document in execution.watched(documents) {
                 total += 1;
                 self.count(document?);

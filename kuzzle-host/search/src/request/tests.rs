@@ -42,7 +42,7 @@ fn a_result_has_the_shape_that_clients_read() {
     );
     let none = books.search(json!({"query": {"term": {"title": "nothing"}}}));
     assert_eq!((none.total, none.max_score, none.hits.len(), none.aggregations), (0, Value::Null, 0, None));
-    for everything in [json!({}), json!(null)] {
+    for everything in [json!({}), json!(null), json!({"filter": {}})] {
         let all = books.search(everything);
         assert_eq!((all.total, all.max_score, all.hits.len()), (4, json!(1.0), 4));
     }
