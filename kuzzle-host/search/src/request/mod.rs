@@ -63,8 +63,10 @@ impl Search {
             Some(query) => parser.query(&query, 0)?,
             None => Query::of(QueryKind::MatchAll, ""),
         };
-        let post_filter =
-            fields.any(&["post_filter", "filter"]).map(|it| parser.query(&it, 0)).transpose()?;
+        // Clients build `"filter": {}` when they have none.
+        let post_filter = fields.any(&["post_filter", "filter"]);
+        let post_filter = post_filter.filter(|it| it.value.as_object().is_none_or(|map| !map.is_empty()));
+        let post_filter = post_filter.map(|it| parser.query(&it, 0)).transpose()?;
         let min_score = fields.take("min_score").map(|it| it.f32()).transpose()?;
         let timeout_ms = fields.take("timeout").map(|it| timeout(&it)).transpose()?;
         let hits = HitOptions::read(&mut fields, &mut parser, 10)?;
