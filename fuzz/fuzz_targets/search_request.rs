@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 fuzz_target!(|data: &[u8]| {
     let Ok(input) = serde_json::from_slice::<Value>(data) else { return };
     let mut mapping = Mapping::parse(&input["mapping"]).unwrap_or_default();
-    let mut sources = vec![json!({"text": "quick brown fox", "n": 1, "d": "2014-01-01", "o": [{"x": 1.5, "y": true}]})];
+    let mut sources =
+        vec![json!({"text": "quick brown fox", "n": 1, "d": "2014-01-01", "o": [{"x": 1.5, "y": true}]})];
     sources.extend(input["documents"].as_array().into_iter().flatten().take(4).cloned());
     for source in &sources {
         if let Ok(Some(grown)) = mapping.observe(source) {
@@ -34,7 +35,8 @@ fuzz_target!(|data: &[u8]| {
     };
     let documents: Vec<Prepared> = (1..).zip(sources).map(prepare).collect();
     let cancelled = AtomicBool::new(false);
-    let execution = Execution { mapping: &mapping, now_ms: 1_434_369_600_000, cancelled: &cancelled, statistics: None };
+    let execution =
+        Execution { mapping: &mapping, now_ms: 1_434_369_600_000, cancelled: &cancelled, statistics: None };
     let answer = Search::parse(&input["body"]).and_then(|search| {
         let result = search.execute(execution, &documents)?;
         let selected = search.select(execution, &documents)?;

@@ -10,6 +10,8 @@ pub const TERMS_MAX: usize = 65_536;
 pub const QUERY_TEXT_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of the pattern of a `regexp`, `wildcard`, `prefix`, `include` or `exclude`.
 pub const PATTERN_MAX_BYTES: usize = 1000;
+/// How many of [`CLAUSES_MAX`] a regular expression takes, since it may take so much memory.
+pub const REGEXP_CLAUSES: usize = 16;
 /// Bytes that a compiled regular expression may take.
 pub const REGEXP_MAX_BYTES: usize = 1024 * 1024;
 /// `from` + `size`: deeper pages are reached by narrowing the query, such as by a range on the sort key.

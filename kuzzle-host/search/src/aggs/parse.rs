@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::dates::Unit;
 use crate::error::Result;
-use crate::limits::{AGGREGATIONS_MAX, BUCKETS_MAX, DEPTH_MAX};
+use crate::limits::{AGGREGATIONS_MAX, BUCKETS_MAX, DEPTH_MAX, REGEXP_CLAUSES};
 use crate::node::{Fields, Node, Scalar, excerpt, list};
 use crate::query::{Parser, Query, Regexp};
 use crate::request::HitOptions;
@@ -283,7 +283,15 @@ impl Reader<'_> {
         let mut fields = body.fields(of)?;
         fields.refuse(&["script", "script_file", "script_id", "params", "lang", "value_type"])?;
         let kind = match name {
-            "terms" => AggregationKind::Terms(terms(&mut fields)?),
+            "terms" => {
+                let options = terms(&mut fields)?;
+                for selection in [&options.include, &options.exclude] {
+                    if let Some(Selection::Shape(_)) = selection {
+                        self.parser.count(body, REGEXP_CLAUSES)?;
+                    }
+                }
+                AggregationKind::Terms(options)
+            }
             "range" => range(&mut fields, false)?,
             "date_range" => range(&mut fields, true)?,
             "histogram" => AggregationKind::Histogram(histogram(&mut fields)?),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::analysis::lower_case;
 use crate::error::Result;
-use crate::limits::{DEPTH_MAX, FUZZY_EDITS_MAX};
+use crate::limits::{DEPTH_MAX, FUZZY_EDITS_MAX, REGEXP_CLAUSES};
 use crate::node::{Node, excerpt};
 
 pub(super) fn parse(parser: &mut Parser, node: &Node<'_>, text: &str, options: &Options) -> Result<Query> {
@@ -395,6 +395,7 @@ impl Reader<'_, '_, '_> {
         let source = self.rest[1..=end].replace("\\/", "/");
         self.skip(end + 2);
         let source = self.expanded(&source);
+        self.parser.count(self.node, REGEXP_CLAUSES)?;
         let pattern = Regexp::parse(self.node, &source, None)?;
         let boost = self.boost()?;
         Ok(self.on_fields(field, boost, |field| QueryKind::Regexp { field, pattern: pattern.clone() }))

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::{Bool, Minimum, NestedScore, Query, QueryKind, function, geo, leaf, strings, text};
 use crate::error::Result;
-use crate::limits::{CLAUSES_MAX, DEPTH_MAX};
+use crate::limits::{CLAUSES_MAX, DEPTH_MAX, REGEXP_CLAUSES};
 use crate::node::{Fields, Node, excerpt, list};
 
 /// Reads queries and counts their clauses.
@@ -95,7 +95,7 @@ impl Query {
 
 impl Parser {
     /// Counts clauses, before memory is taken for them.
-    pub(super) fn count(&mut self, node: &Node<'_>, clauses: usize) -> Result<()> {
+    pub(crate) fn count(&mut self, node: &Node<'_>, clauses: usize) -> Result<()> {
         self.clauses = self.clauses.saturating_add(clauses);
         if self.clauses > CLAUSES_MAX {
             return Err(
@@ -142,7 +142,10 @@ impl Parser {
             "range" => leaf::range(body)?,
             "prefix" => leaf::prefix(body)?,
             "wildcard" => leaf::wildcard(body)?,
-            "regexp" => leaf::regexp(body)?,
+            "regexp" => {
+                self.count(body, REGEXP_CLAUSES)?;
+                leaf::regexp(body)?
+            }
             "fuzzy" => leaf::fuzzy(body)?,
             "exists" => self.object("exists", body, |_, fields| leaf::exists(fields))?,
             "missing" => self.object("missing", body, |_, fields| leaf::missing(fields))?,

@@ -118,6 +118,8 @@ fn limits_hold() {
         Query::parse(&wide).unwrap_err().message(),
         "too many clauses: at most 1024 are taken in one request"
     );
+    let regexps = json!({"bool": {"should": vec![json!({"regexp": {"a": "x{1,100}"}}); 61]}});
+    assert_eq!(Query::parse(&regexps).unwrap_err().kind(), ErrorKind::Limit);
     let terms = json!({"terms": {"a": vec![1; 65_537]}});
     assert_eq!(Query::parse(&terms).unwrap_err().message(), "found 65537 terms, at most 65536 are taken");
     let text = json!({"match": {"a": "x ".repeat(40_000)}});
