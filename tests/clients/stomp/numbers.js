@@ -61,6 +61,10 @@ async function send() {
 }
 
 async function keep() {
+  // Nobody can listen to the frame in which it reads the server's ERROR, and which fails with what it reads.
+  process.on('uncaughtException', (error) => {
+    if (!/connection_forced/.test(error.message)) disturbed(error.stack);
+  });
   let last = 0;
   while (!stopping) {
     let client;
@@ -78,6 +82,8 @@ async function keep() {
       ack: 'client-individual' };
     client.subscribe(headers, async (error, message) => {
       if (error) return;
+      // What is being read when the connection ends says so by itself.
+      message.on('error', () => {});
       try {
         const redelivered = message.headers.redelivered === 'true';
         const number = await read(message);
