@@ -70,7 +70,7 @@ const RULES: &[Rule] = &[
         packages: &["kuzzle-documents"],
         name: "documents, broker",
         never: "each other, users and rights, HTTP, plugins",
-        may: &["kuzzle-model"],
+        may: &["kuzzle-model", "kuzzle-search"],
         without: HTTP_AND_PLUGINS,
         unsaid: &["std::net", "std::env"],
     },

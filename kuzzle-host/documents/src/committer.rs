@@ -1,6 +1,7 @@
 //! The thread that makes writes durable: it takes what waits, evaluates it in order, appends one batch to the journal,
 //! syncs once, and answers all.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::journal::Journal;
 use crate::op::Op;
 use crate::options::{SYNC_INTERVAL_MIN, SyncPolicy};
 use crate::queue::Job;
+use crate::record::{CollectionId, Key};
 use crate::shared::Shared;
 use crate::write::Written;
 
@@ -163,16 +165,51 @@ impl Committer {
             self.sync_at.get_or_insert(now + Duration::from_millis(millis).max(SYNC_INTERVAL_MIN));
         }
         self.checkpoint_at.get_or_insert(now + CHECKPOINT_AFTER);
-        let mut overlay = self.shared.overlay.write();
-        overlay.active.documents.extend(batch.documents);
-        overlay
-            .active
-            .names
-            .extend(batch.ops.into_iter().filter(|op| !matches!(op, Op::Put { .. } | Op::Remove { .. })));
-        overlay.active.last = batch.sequence;
-        drop(overlay);
-        *self.shared.catalogue.write() = batch.catalogue;
+        self.show(batch, now);
         Ok(())
+    }
+
+    /// Makes a batch visible: to readers at once, to searches as their view has it.
+    fn show(&self, batch: Batch, now: Instant) {
+        let mut visibility = self.shared.visibility.lock();
+        for (key, before) in &batch.before {
+            visibility.note(key, before.as_ref(), now);
+        }
+        let mut counts = self.shared.counts.write();
+        let mut overlay = self.shared.overlay.write();
+        for (key, record) in batch.documents {
+            overlay.active.set(key, record);
+        }
+        for op in batch.ops {
+            overlay.active.grow(&op);
+            if let Some((collection, growth)) = op.growth() {
+                let count = counts.entry(collection).or_default();
+                *count = count.saturating_add_signed(growth);
+            }
+            match op {
+                Op::Put { .. } | Op::Remove { .. } => {}
+                Op::RemoveIndex { ref collections, .. } => {
+                    for (_, id) in collections {
+                        visibility.forget(*id);
+                        counts.remove(id);
+                    }
+                    overlay.active.names.push(op);
+                }
+                op => overlay.active.names.push(op),
+            }
+        }
+        overlay.active.last = batch.sequence;
+        drop((overlay, counts));
+        visibility.advance(batch.sequence);
+        if batch.catalogue.auto_refresh_count() > 0 {
+            let refreshed: HashSet<CollectionId> = batch.before.keys().map(Key::collection).collect();
+            for (index, _, collection) in batch.catalogue.all() {
+                if refreshed.contains(&collection.id) && batch.catalogue.auto_refresh(index) {
+                    visibility.refresh(collection.id);
+                }
+            }
+        }
+        *self.shared.catalogue.write() = batch.catalogue;
     }
 
     /// Hands the writes of the full file over and begins the other one.

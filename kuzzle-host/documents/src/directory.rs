@@ -1,21 +1,24 @@
 //! The data directory as a whole: who may use it, which format it has, what belongs into it.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
-use crate::checkpoint;
-use crate::disk::Disk;
+use crate::checkpoint::{self, Loaded};
+use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
 use crate::journal::{Journal, Recovered, RecoveryError, SEGMENT_MIN_BYTES};
+use crate::op::Op;
 use crate::options::Options;
+use crate::record::CollectionId;
 use crate::store::{RedbStore, STORE_NAME, StoreError};
 
 /// The format this version writes. Raised whenever an older version could misread what a newer one wrote; this version
 /// reads 1 and itself.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_PREFIX: &str = "kuzzle documents, format ";
@@ -62,6 +65,8 @@ pub(crate) struct Opened {
     pub(crate) journal: Journal,
     /// The names, those of the journal included.
     pub(crate) catalogue: Catalogue,
+    /// Documents of each collection, those of the journal included.
+    pub(crate) counts: HashMap<CollectionId, u64>,
     /// The writes that the store does not have yet.
     pub(crate) recovered: Recovered,
 }
@@ -69,31 +74,72 @@ pub(crate) struct Opened {
 /// Opens the files, making them where there are none.
 pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let segment_bytes = (options.journal_bytes / 2).max(SEGMENT_MIN_BYTES);
-    if check_format(&**disk, path)? == Contents::None {
+    let contents = check_format(&**disk, path)?;
+    if contents == Contents::None {
         create(disk, path, segment_bytes)?;
     }
     let store_failed = |error| store_failed(path, "open", error);
     let store = RedbStore::open(Arc::clone(disk), options.cache_bytes).map_err(store_failed)?;
-    let (mut catalogue, applied) = checkpoint::load(&store).map_err(store_failed)?;
-    let (journal, recovered) =
-        Journal::open(&**disk, segment_bytes, applied).map_err(|error| match error {
+    let mut loaded = checkpoint::load(&store).map_err(store_failed)?;
+    let (journal, mut recovered) =
+        Journal::open(&**disk, segment_bytes, loaded.applied).map_err(|error| match error {
             RecoveryError::Io { file, error } => {
                 OpenError::Io { doing: "read the journal", path: path.join(file), source: error }
             }
             RecoveryError::Damaged { file, reason } => OpenError::Corrupt { path: path.join(file), reason },
         })?;
+    if contents == Contents::Older {
+        tracing::info!("learning the mappings of documents that an older version stored");
+        checkpoint::migrate(&store, &mut loaded).map_err(store_failed)?;
+    }
+    let Loaded { mut catalogue, mut counts, .. } = loaded;
     for op in &recovered.ops {
         op.apply_to(&mut catalogue);
+        if let Some((collection, growth)) = op.growth() {
+            let count: &mut u64 = counts.entry(collection).or_default();
+            *count = count.saturating_add_signed(growth);
+        }
     }
-    Ok(Opened { store, journal, catalogue, recovered })
+    if contents == Contents::Older {
+        let learned = learn(&mut catalogue, &recovered.ops);
+        recovered.ops.extend(learned);
+        write_format(disk.open(FORMAT_NAME), path)?;
+    }
+    Ok(Opened { store, journal, catalogue, counts, recovered })
+}
+
+/// What the documents in a journal of format 1 add to the mappings.
+fn learn(catalogue: &mut Catalogue, ops: &[Op]) -> Vec<Op> {
+    let names: HashMap<CollectionId, (Arc<str>, Arc<str>)> =
+        catalogue.all().map(|(index, name, it)| (it.id, (Arc::clone(index), Arc::clone(name)))).collect();
+    let mut learned = Vec::new();
+    for op in ops {
+        let Op::Put { key, record } = op else { continue };
+        let Some((index, name)) = names.get(&key.collection()) else { continue };
+        let Some(mapping) = catalogue.mapping(index, name) else { continue };
+        if let Ok(source) = serde_json::from_slice(&record.source())
+            && let Ok(Some(grown)) = mapping.observe(&source)
+        {
+            learned.push(Op::SetMapping {
+                index: index.to_string(),
+                collection: name.to_string(),
+                id: key.collection(),
+                mapping: grown.render().to_string(),
+            });
+            catalogue.set_mapping(index, name, Arc::new(grown));
+        }
+    }
+    learned
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Contents {
     /// Nothing that was ever used.
     None,
-    /// Files of a format this version reads.
+    /// Files of the format this version writes.
     Known,
+    /// Files of an older format.
+    Older,
 }
 
 /// Looks what the directory holds. The format is written before anything else, and the store gets its name after all
@@ -120,6 +166,7 @@ fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
         Some(found) if found > FORMAT => {
             Err(OpenError::NewerFormat { path: path.to_owned(), found, known: FORMAT })
         }
+        Some(found) if has_store && found < FORMAT => Ok(Contents::Older),
         Some(_) if has_store => Ok(Contents::Known),
         None if has_store => Err(OpenError::Corrupt {
             path: format,
@@ -134,14 +181,22 @@ fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
 
 fn create(disk: &Arc<dyn Disk>, path: &Path, segment_bytes: u64) -> Result<(), OpenError> {
     let io_failed = |doing, source| OpenError::Io { doing, path: path.to_owned(), source };
-    disk.create(FORMAT_NAME)
-        .and_then(|file| {
-            file.write_at(0, format!("{FORMAT_PREFIX}{FORMAT}\n").as_bytes())?;
-            file.sync()
-        })
-        .map_err(|error| io_failed("write the format file in", error))?;
+    write_format(disk.create(FORMAT_NAME), path)?;
     Journal::create(&**disk, segment_bytes).map_err(|error| io_failed("make the journal in", error))?;
     RedbStore::create(&**disk).map_err(|error| store_failed(path, "make the store in", error))
+}
+
+fn write_format(file: io::Result<Arc<dyn DiskFile>>, path: &Path) -> Result<(), OpenError> {
+    file.and_then(|file| {
+        // Of an older format one digit changes: there is no state in between.
+        file.write_at(0, format!("{FORMAT_PREFIX}{FORMAT}\n").as_bytes())?;
+        file.sync()
+    })
+    .map_err(|source| OpenError::Io {
+        doing: "write the format file in",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn store_failed(path: &Path, doing: &'static str, error: StoreError) -> OpenError {
@@ -149,5 +204,28 @@ fn store_failed(path: &Path, doing: &'static str, error: StoreError) -> OpenErro
     match error {
         StoreError::Io(source) => OpenError::Io { doing, path, source },
         error => OpenError::Corrupt { path, reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::record::{Draft, Key};
+
+    #[test]
+    fn documents_in_an_older_journal_add_to_the_mapping() {
+        let put = |id: &str, source: Value| {
+            let source: Map<String, Value> = source.as_object().unwrap().clone();
+            Op::Put { key: Key::new(3, id), record: Draft::new(&source).unwrap().finish(1, 1) }
+        };
+        let add = Op::AddCollection { index: "i".to_owned(), collection: "c".to_owned(), id: 3 };
+        let ops = [add, put("a", json!({"n": 1})), put("b", json!({"n": 2})), put("c", json!({"s": "x"}))];
+        let mut catalogue = Catalogue::default();
+        ops.iter().for_each(|op| op.apply_to(&mut catalogue));
+        assert_eq!(learn(&mut catalogue, &ops).len(), 2);
+        let expected = json!({"properties": {"n": {"type": "long"}, "s": {"type": "string"}}});
+        assert_eq!(catalogue.mapping("i", "c").unwrap().render(), expected);
     }
 }

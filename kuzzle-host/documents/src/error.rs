@@ -66,6 +66,23 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
+    /// A mapping that is none, or that contradicts the one there is.
+    InvalidMapping {
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A search, count or deletion by query that cannot be understood or goes beyond a limit.
+    InvalidSearch {
+        /// What was found, where, and what was expected.
+        reason: String,
+    },
+    /// Whoever asked gave up.
+    Cancelled,
+    /// A defect of this program ended the work; nothing was changed by it.
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// One of [`INDEXES_MAX`](crate::INDEXES_MAX) and [`COLLECTIONS_MAX`](crate::COLLECTIONS_MAX) is reached.
     TooMany {
         /// `indexes` or `collections`.
@@ -73,7 +90,7 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// More writes wait than [`Options::queue_limit`](crate::Options) lets wait; try again.
+    /// More writes wait than [`Options::queue_limit`](crate::Options) lets wait, or more searches than may; try again.
     Overloaded {
         /// What is full.
         reason: String,
@@ -126,11 +143,17 @@ impl fmt::Display for Error {
             Self::InvalidDocument { reason } => {
                 write!(f, "[mapper_parsing_exception] invalid document: {reason}")
             }
+            Self::InvalidMapping { reason } => write!(f, "[mapper_parsing_exception] {reason}"),
+            Self::InvalidSearch { reason } => write!(f, "[search_parse_exception] {reason}"),
+            Self::Cancelled => f.write_str("the search was given up before it was done"),
+            Self::Failed { doing } => {
+                write!(f, "the {doing} ended by a defect of the server; its log says more")
+            }
             Self::TooMany { what, limit } => {
                 write!(f, "the limit of {limit} {what} is reached; delete some that are no longer used")
             }
             Self::Overloaded { reason } => {
-                write!(f, "too many writes wait for the disk: {reason}; try again later")
+                write!(f, "too much waits already: {reason}; try again later")
             }
             Self::Unavailable { reason } => write!(f, "documents can be read but not written: {reason}"),
             Self::Closed => f.write_str("the document store is closed"),
@@ -140,6 +163,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<kuzzle_search::Error> for Error {
+    fn from(error: kuzzle_search::Error) -> Self {
+        match error.kind() {
+            kuzzle_search::ErrorKind::Cancelled => Self::Cancelled,
+            _ => Self::InvalidSearch { reason: error.to_string() },
+        }
+    }
+}
 
 /// Why a data directory could not be opened.
 #[derive(Debug)]

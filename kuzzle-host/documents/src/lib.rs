@@ -15,6 +15,7 @@ mod disk;
 mod documents;
 mod error;
 mod evaluate;
+mod finding;
 mod id;
 mod journal;
 mod limits;
@@ -23,12 +24,15 @@ mod names;
 mod op;
 mod options;
 mod overlay;
+mod pool;
 mod queue;
 mod record;
+mod scan;
 mod shared;
 mod store;
 #[cfg(test)]
 mod tests;
+mod visible;
 mod write;
 
 pub use documents::{Documents, Health};

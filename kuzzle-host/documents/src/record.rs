@@ -5,6 +5,8 @@
 //! value    version (8 bytes, little-endian) | sequence (8 bytes, little-endian) | source (compact JSON, sorted keys)
 //! ```
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -47,6 +49,11 @@ impl Key {
         CollectionId::from_be_bytes(number)
     }
 
+    /// The document's id.
+    pub(crate) fn id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0[4..])
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -83,6 +90,12 @@ impl Draft {
     /// Size once stored, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The document itself.
+    pub(crate) fn read(&self) -> Result<Value, Error> {
+        serde_json::from_slice(&self.0[HEADER_LEN..])
+            .map_err(|error| Error::InvalidDocument { reason: error.to_string() })
     }
 
     /// The value to store.

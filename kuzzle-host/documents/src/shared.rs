@@ -1,8 +1,10 @@
 //! What readers, the committer and the checkpointer share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::catalogue::Catalogue;
@@ -12,13 +14,18 @@ use crate::evaluate::Reader;
 use crate::options::Options;
 use crate::overlay::{Layer, Overlay};
 use crate::queue::Queue;
-use crate::record::{Key, Record};
+use crate::record::{CollectionId, Key, Record};
 use crate::store::{Space, Store, StoreError};
+use crate::visible::Visibility;
 
-/// See the module. Locks are taken one at a time, none while the disk is waited for.
+/// See the module. Locks are taken one at a time, none while the disk is waited for; but whoever shows a batch holds the
+/// visibility around the others.
 pub(crate) struct Shared {
     pub(crate) catalogue: RwLock<Catalogue>,
     pub(crate) overlay: RwLock<Overlay>,
+    pub(crate) visibility: Mutex<Visibility>,
+    /// Documents of each collection.
+    pub(crate) counts: RwLock<HashMap<CollectionId, u64>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) queue: Queue,
@@ -49,15 +56,26 @@ impl Reader for Shared {
         }
         match self.store.get(Space::Documents, key.as_bytes()) {
             Ok(None) => Ok(None),
-            Ok(Some(bytes)) => Record::from_bytes(bytes).map(Some).ok_or_else(|| Error::Corrupt {
-                reason: "a stored document is shorter than its header".to_owned(),
-            }),
-            Err(StoreError::Io(error)) => {
-                Err(Error::Unavailable { reason: format!("the store cannot be read at present: {error}") })
-            }
-            Err(StoreError::Corrupt(reason)) => Err(Error::Corrupt { reason }),
-            Err(StoreError::Closed) => Err(Error::Closed),
+            Ok(Some(bytes)) => stored(bytes).map(Some),
+            Err(error) => Err(unread(error)),
         }
+    }
+}
+
+/// Takes a record as the store has it.
+pub(crate) fn stored(bytes: Bytes) -> Result<Record, Error> {
+    Record::from_bytes(bytes)
+        .ok_or_else(|| Error::Corrupt { reason: "a stored document is shorter than its header".to_owned() })
+}
+
+/// Says why the store could not be read.
+pub(crate) fn unread(error: StoreError) -> Error {
+    match error {
+        StoreError::Io(error) => {
+            Error::Unavailable { reason: format!("the store cannot be read at present: {error}") }
+        }
+        StoreError::Corrupt(reason) => Error::Corrupt { reason },
+        StoreError::Closed => Error::Closed,
     }
 }
 

@@ -79,6 +79,24 @@ pub enum Write {
         /// Collection name.
         collection: String,
     },
+    /// Merges a mapping into that of a collection, which is created where it is missing; a missing index is an error,
+    /// and so is a mapping that contradicts the one there is.
+    UpdateMapping {
+        /// Index name.
+        index: String,
+        /// Collection name.
+        collection: String,
+        /// The mapping as clients write it, `{"properties": ..}`, with or without the collection's name around it.
+        mapping: Value,
+    },
+    /// Says whether the writes of an index are searchable as soon as they are answered. The index need not exist; it is
+    /// forgotten when the index is deleted.
+    SetAutoRefresh {
+        /// Index name.
+        index: String,
+        /// Whether they are.
+        enabled: bool,
+    },
 }
 
 /// What a write did.

@@ -28,6 +28,8 @@ const REMOVE: u8 = 2;
 const ADD_INDEX: u8 = 3;
 const ADD_COLLECTION: u8 = 4;
 const REMOVE_INDEX: u8 = 5;
+const SET_MAPPING: u8 = 6;
+const SET_AUTO_REFRESH: u8 = 7;
 
 /// What stands before the changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,18 @@ fn encode_op(out: &mut Vec<u8>, op: &Op) {
                 put(out, collection.as_bytes());
                 out.extend_from_slice(&id.to_le_bytes());
             }
+        }
+        Op::SetMapping { index, collection, id, mapping } => {
+            out.push(SET_MAPPING);
+            put(out, index.as_bytes());
+            put(out, collection.as_bytes());
+            out.extend_from_slice(&id.to_le_bytes());
+            put(out, mapping.as_bytes());
+        }
+        Op::SetAutoRefresh { index, enabled } => {
+            out.push(SET_AUTO_REFRESH);
+            put(out, index.as_bytes());
+            out.push(u8::from(*enabled));
         }
     }
 }
@@ -149,6 +163,15 @@ impl<'a> Frame<'a> {
                         .collect::<Option<_>>()?;
                     Op::RemoveIndex { index, collections }
                 }
+                SET_MAPPING => Op::SetMapping {
+                    index: fields.text()?,
+                    collection: fields.text()?,
+                    id: fields.u32()?,
+                    mapping: fields.text()?,
+                },
+                SET_AUTO_REFRESH => {
+                    Op::SetAutoRefresh { index: fields.text()?, enabled: fields.take(1)?[0] != 0 }
+                }
                 _ => return None,
             });
         }
@@ -203,6 +226,10 @@ mod tests {
             }),
             (".{0,9}", proptest::collection::vec((".{0,9}", any::<u32>()), 0..4))
                 .prop_map(|(index, collections)| Op::RemoveIndex { index, collections }),
+            (".{0,9}", ".{0,9}", any::<u32>(), ".{0,30}").prop_map(|(index, collection, id, mapping)| {
+                Op::SetMapping { index, collection, id, mapping }
+            }),
+            (".{0,9}", any::<bool>()).prop_map(|(index, enabled)| Op::SetAutoRefresh { index, enabled }),
         ]
     }
 

@@ -4,6 +4,7 @@ mod answers;
 mod crash;
 mod disk_full;
 mod files;
+mod searches;
 mod trouble;
 
 use std::future::Future;
@@ -36,7 +37,7 @@ fn small() -> Options {
 }
 
 /// Waits for a future on this thread.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -169,10 +169,10 @@ fn any_damage_to_the_store_is_an_error_or_harmless_but_never_a_panic() {
 #[test]
 fn a_newer_format_is_refused() {
     let disk = used();
-    disk.damage("FORMAT", |bytes| *bytes = b"kuzzle documents, format 2\n".to_vec());
+    disk.damage("FORMAT", |bytes| *bytes = b"kuzzle documents, format 3\n".to_vec());
     assert_eq!(
         refusal(&disk),
-        "cannot open the documents in `simulated`: written in format 2, this version knows formats up to 1; use the \
+        "cannot open the documents in `simulated`: written in format 3, this version knows formats up to 2; use the \
          version that wrote them or a newer one"
     );
 }
