@@ -90,4 +90,4 @@ pub use evaluate::Statistics;
 pub use geo::{BoundingBox, DistanceKind, LengthUnit, Point};
 pub use mapping::Mapping;
 pub use query::Query;
-pub use request::{Execution, Search, SearchResult};
+pub use request::{Execution, Held, Matcher, Run, Search, SearchResult};

@@ -6,19 +6,20 @@ use super::cardinality::Cardinality;
 use super::metrics::Numbers;
 use super::parse::Metric;
 use super::plan::{BucketKey, Plan, PlanKind, PlanNode};
-use crate::document::{Prepared, Values};
+use crate::document::Values;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::{At, Clause, Environment};
 use crate::geo::encode;
 use crate::limits::{BUCKETS_MAX, PERCENTILE_VALUES_MAX};
-use crate::request::Top;
+use crate::request::{Held, Top};
 
 /// What the aggregations of one search have gathered so far.
-pub(crate) struct Collection<'d> {
-    states: Vec<State<'d>>,
+pub(crate) struct Collection<D> {
+    states: Vec<State<D>>,
     pub(super) budget: Budget,
     /// By id of the node, terms that have buckets even when nothing is in them.
     pub(super) all_terms: HashMap<usize, BTreeSet<BucketKey>>,
+    sees_terms: bool,
 }
 
 /// What may still be taken.
@@ -50,35 +51,42 @@ impl Budget {
     }
 }
 
-pub(super) enum State<'d> {
-    Keyed(HashMap<BucketKey, Bucket<'d>>),
-    Fixed(Vec<Bucket<'d>>),
+pub(super) enum State<D> {
+    Keyed(HashMap<BucketKey, Bucket<D>>),
+    Fixed(Vec<Bucket<D>>),
     Numbers(Numbers),
     Cardinality(Cardinality),
     Percentiles(Vec<f64>),
-    TopHits(Top<'d>),
+    TopHits(Top<D>),
 }
 
-pub(super) struct Bucket<'d> {
+pub(super) struct Bucket<D> {
     pub(super) count: u64,
-    pub(super) below: Vec<State<'d>>,
+    pub(super) below: Vec<State<D>>,
 }
 
-impl<'d> Bucket<'d> {
+impl<D: Held> Bucket<D> {
     pub(super) fn new(node: &PlanNode, budget: &mut Budget) -> Result<Self> {
         budget.bucket(&node.name)?;
         let below = node.below.iter().map(|inner| State::new(inner, budget)).collect::<Result<_>>()?;
         Ok(Self { count: 0, below })
     }
 
-    fn collect(&mut self, node: &PlanNode, at: At<'d>, score: f32, budget: &mut Budget) -> Result<()> {
+    fn collect(
+        &mut self,
+        node: &PlanNode,
+        document: &D,
+        at: At<'_>,
+        score: f32,
+        budget: &mut Budget,
+    ) -> Result<()> {
         self.count += 1;
         let states = node.below.iter().zip(&mut self.below);
-        states.into_iter().try_for_each(|(inner, state)| state.collect(inner, at, score, budget))
+        states.into_iter().try_for_each(|(inner, state)| state.collect(inner, document, at, score, budget))
     }
 }
 
-impl<'d> State<'d> {
+impl<D: Held> State<D> {
     fn new(node: &PlanNode, budget: &mut Budget) -> Result<Self> {
         let mut fixed = |count: usize| -> Result<Self> {
             Ok(State::Fixed((0..count).map(|_| Bucket::new(node, budget)).collect::<Result<_>>()?))
@@ -97,14 +105,21 @@ impl<'d> State<'d> {
         }
     }
 
-    fn collect(&mut self, node: &PlanNode, at: At<'d>, score: f32, budget: &mut Budget) -> Result<()> {
+    fn collect(
+        &mut self,
+        node: &PlanNode,
+        document: &D,
+        at: At<'_>,
+        score: f32,
+        budget: &mut Budget,
+    ) -> Result<()> {
         match (&node.kind, self) {
             (PlanKind::Terms { column, options }, State::Keyed(buckets)) => {
                 for key in column.keys(at) {
                     let text = key.text();
                     let included = options.include.as_ref().is_none_or(|it| it.holds(&text));
                     if included && !options.exclude.as_ref().is_some_and(|it| it.holds(&text)) {
-                        keyed(buckets, key, node, budget)?.collect(node, at, score, budget)?;
+                        keyed(buckets, key, node, budget)?.collect(node, document, at, score, budget)?;
                     }
                 }
             }
@@ -114,7 +129,7 @@ impl<'d> State<'d> {
                     // Values ascend: a document is counted once in each bucket.
                     if before.replace(key) != Some(key) {
                         keyed(buckets, BucketKey::Long(key), node, budget)?
-                            .collect(node, at, score, budget)?;
+                            .collect(node, document, at, score, budget)?;
                     }
                 }
             }
@@ -123,7 +138,7 @@ impl<'d> State<'d> {
                     let cells: BTreeSet<String> = points.iter().map(|it| encode(*it, *precision)).collect();
                     for cell in cells {
                         keyed(buckets, BucketKey::Text(cell), node, budget)?
-                            .collect(node, at, score, budget)?;
+                            .collect(node, document, at, score, budget)?;
                     }
                 }
             }
@@ -134,14 +149,14 @@ impl<'d> State<'d> {
                         range.from.is_none_or(|from| *it >= from) && range.to.is_none_or(|to| *it < to)
                     };
                     if numbers.iter().any(inside) {
-                        bucket.collect(node, at, score, budget)?;
+                        bucket.collect(node, document, at, score, budget)?;
                     }
                 }
             }
             (PlanKind::Filters { filters, .. }, State::Fixed(buckets)) => {
                 for ((_, filter), bucket) in filters.iter().zip(buckets) {
                     if filter.matches(at) {
-                        bucket.collect(node, at, score, budget)?;
+                        bucket.collect(node, document, at, score, budget)?;
                     }
                 }
             }
@@ -150,13 +165,13 @@ impl<'d> State<'d> {
                 at.block.nested(path, &mut |block| blocks.push(block));
                 if let Some(bucket) = buckets.first_mut() {
                     for block in blocks {
-                        bucket.collect(node, At { block, ..at }, score, budget)?;
+                        bucket.collect(node, document, At { block, ..at }, score, budget)?;
                     }
                 }
             }
             (PlanKind::Global, State::Fixed(buckets)) => {
                 if let Some(bucket) = buckets.first_mut() {
-                    bucket.collect(node, at, score, budget)?;
+                    bucket.collect(node, document, at, score, budget)?;
                 }
             }
             (PlanKind::Metric { column, metric: Metric::ValueCount }, State::Numbers(numbers)) => {
@@ -177,7 +192,7 @@ impl<'d> State<'d> {
                     values.push(value);
                 }
             }
-            (PlanKind::TopHits(shown), State::TopHits(top)) => top.push(shown, at, score),
+            (PlanKind::TopHits(shown), State::TopHits(top)) => top.push(shown, document, at, score),
             // A state is made of its node: no other pair exists.
             _ => {}
         }
@@ -185,12 +200,12 @@ impl<'d> State<'d> {
     }
 }
 
-fn keyed<'b, 'd>(
-    buckets: &'b mut HashMap<BucketKey, Bucket<'d>>,
+fn keyed<'b, D: Held>(
+    buckets: &'b mut HashMap<BucketKey, Bucket<D>>,
     key: BucketKey,
     node: &PlanNode,
     budget: &mut Budget,
-) -> Result<&'b mut Bucket<'d>> {
+) -> Result<&'b mut Bucket<D>> {
     use std::collections::hash_map::Entry;
     match buckets.entry(key) {
         Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -209,38 +224,34 @@ impl BucketKey {
     }
 }
 
-impl<'d> Collection<'d> {
-    pub(crate) fn new(plan: &Plan, documents: impl IntoIterator<Item = &'d Prepared>) -> Result<Self> {
+impl<D: Held> Collection<D> {
+    pub(crate) fn new(plan: &Plan) -> Result<Self> {
         let mut budget = Budget { buckets: BUCKETS_MAX, values: PERCENTILE_VALUES_MAX };
         let states = plan.nodes.iter().map(|node| State::new(node, &mut budget)).collect::<Result<_>>()?;
-        let mut wanted = Vec::new();
-        plan.nodes.iter().for_each(|node| with_empty_terms(node, &mut wanted));
-        let mut all_terms: HashMap<usize, BTreeSet<BucketKey>> = HashMap::with_capacity(plan.size.min(16));
-        if !wanted.is_empty() {
-            for document in documents {
-                for node in &wanted {
-                    gather(node, At::root(document), all_terms.entry(node.id).or_default());
-                }
-            }
-        }
-        Ok(Self { states, budget, all_terms })
+        let all_terms = HashMap::with_capacity(plan.size.min(16));
+        Ok(Self { states, budget, all_terms, sees_terms: plan.nodes.iter().any(has_empty_terms) })
     }
 
     /// Takes a document that exists, whether it matches or not.
-    pub(crate) fn see(&mut self, plan: &Plan, document: &'d Prepared) -> Result<()> {
+    pub(crate) fn see(&mut self, plan: &Plan, document: &D) -> Result<()> {
+        let at = At::root(document);
         for (node, state) in plan.nodes.iter().zip(&mut self.states) {
             if matches!(node.kind, PlanKind::Global) {
-                state.collect(node, At::root(document), 1.0, &mut self.budget)?;
+                state.collect(node, document, at, 1.0, &mut self.budget)?;
+            }
+            if self.sees_terms {
+                see_terms(node, at, &mut self.all_terms);
             }
         }
         Ok(())
     }
 
     /// Takes a document that matches.
-    pub(crate) fn collect(&mut self, plan: &Plan, at: At<'d>, score: f32) -> Result<()> {
+    pub(crate) fn collect(&mut self, plan: &Plan, document: &D, score: f32) -> Result<()> {
+        let at = At::root(document);
         for (node, state) in plan.nodes.iter().zip(&mut self.states) {
             if !matches!(node.kind, PlanKind::Global) {
-                state.collect(node, at, score, &mut self.budget)?;
+                state.collect(node, document, at, score, &mut self.budget)?;
             }
         }
         Ok(())
@@ -262,13 +273,24 @@ impl<'d> Collection<'d> {
     }
 }
 
-fn with_empty_terms<'p>(node: &'p PlanNode, out: &mut Vec<&'p PlanNode>) {
-    if let PlanKind::Terms { options, .. } = &node.kind
-        && options.min_doc_count == 0
-    {
-        out.push(node);
+impl Plan {
+    /// Whether results depend on documents that do not match.
+    pub(crate) fn needs_everything(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.kind, PlanKind::Global) || has_empty_terms(node))
     }
-    node.below.iter().for_each(|inner| with_empty_terms(inner, out));
+}
+
+/// Whether there are buckets of terms that no match has.
+fn has_empty_terms(node: &PlanNode) -> bool {
+    matches!(&node.kind, PlanKind::Terms { options, .. } if options.min_doc_count == 0)
+        || node.below.iter().any(has_empty_terms)
+}
+
+fn see_terms(node: &PlanNode, at: At<'_>, all_terms: &mut HashMap<usize, BTreeSet<BucketKey>>) {
+    if matches!(&node.kind, PlanKind::Terms { options, .. } if options.min_doc_count == 0) {
+        gather(node, at, all_terms.entry(node.id).or_default());
+    }
+    node.below.iter().for_each(|inner| see_terms(inner, at, all_terms));
 }
 
 fn gather(node: &PlanNode, at: At<'_>, out: &mut BTreeSet<BucketKey>) {

@@ -12,18 +12,19 @@ use crate::dates::Zone;
 use crate::error::Result;
 use crate::evaluate::{Clause, Environment};
 use crate::mapping::print_ip;
+use crate::request::Held;
 
 /// Makes the JSON of what was gathered.
-pub(super) struct Renderer<'r, 'd, 'm> {
-    pub(super) collection: &'r mut Collection<'d>,
+pub(super) struct Renderer<'r, 'm, D> {
+    pub(super) collection: &'r mut Collection<D>,
     pub(super) query: &'r Clause,
     pub(super) environment: Environment<'m>,
 }
 
-type Buckets<'d> = Vec<(BucketKey, Bucket<'d>)>;
+type Buckets<D> = Vec<(BucketKey, Bucket<D>)>;
 
-impl<'d> Renderer<'_, 'd, '_> {
-    pub(super) fn level(&mut self, nodes: &[PlanNode], states: Vec<State<'d>>) -> Result<Map<String, Value>> {
+impl<D: Held> Renderer<'_, '_, D> {
+    pub(super) fn level(&mut self, nodes: &[PlanNode], states: Vec<State<D>>) -> Result<Map<String, Value>> {
         let mut out = Map::new();
         for (node, state) in nodes.iter().zip(states) {
             let mut result = self.node(node, state)?;
@@ -35,14 +36,14 @@ impl<'d> Renderer<'_, 'd, '_> {
         Ok(out)
     }
 
-    fn node(&mut self, node: &PlanNode, state: State<'d>) -> Result<Map<String, Value>> {
+    fn node(&mut self, node: &PlanNode, state: State<D>) -> Result<Map<String, Value>> {
         match (&node.kind, state) {
             (PlanKind::Terms { column, .. }, State::Keyed(buckets)) => self.terms(node, column, buckets),
             (PlanKind::Histogram { grid, options, .. }, State::Keyed(buckets)) => {
                 self.histogram(node, grid, options, buckets)
             }
             (PlanKind::Geohash { size, .. }, State::Keyed(buckets)) => {
-                let mut buckets: Buckets<'d> = buckets.into_iter().collect();
+                let mut buckets: Buckets<D> = buckets.into_iter().collect();
                 buckets.sort_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(&b.0)));
                 buckets.truncate(*size);
                 let mut list = Vec::new();
@@ -99,7 +100,7 @@ impl<'d> Renderer<'_, 'd, '_> {
         }
     }
 
-    fn bucket(&mut self, node: &PlanNode, bucket: Bucket<'d>) -> Result<Map<String, Value>> {
+    fn bucket(&mut self, node: &PlanNode, bucket: Bucket<D>) -> Result<Map<String, Value>> {
         let mut out = self.level(&node.below, bucket.below)?;
         out.insert("doc_count".to_owned(), json!(bucket.count));
         Ok(out)
@@ -109,7 +110,7 @@ impl<'d> Renderer<'_, 'd, '_> {
         &mut self,
         node: &PlanNode,
         column: &Column,
-        mut buckets: HashMap<BucketKey, Bucket<'d>>,
+        mut buckets: HashMap<BucketKey, Bucket<D>>,
     ) -> Result<Map<String, Value>> {
         let PlanKind::Terms { options, .. } = &node.kind else { return Ok(Map::new()) };
         if let Some(terms) = self.collection.all_terms.get(&node.id) {
@@ -119,7 +120,7 @@ impl<'d> Renderer<'_, 'd, '_> {
                 }
             }
         }
-        let mut buckets: Buckets<'d> = buckets.into_iter().collect();
+        let mut buckets: Buckets<D> = buckets.into_iter().collect();
         let total: u64 = buckets.iter().map(|(_, bucket)| bucket.count).sum();
         buckets.retain(|(_, bucket)| bucket.count >= options.min_doc_count);
         sort(&mut buckets, &options.order, node);
@@ -145,12 +146,12 @@ impl<'d> Renderer<'_, 'd, '_> {
         node: &PlanNode,
         grid: &Grid,
         options: &HistogramOptions,
-        mut buckets: HashMap<BucketKey, Bucket<'d>>,
+        mut buckets: HashMap<BucketKey, Bucket<D>>,
     ) -> Result<Map<String, Value>> {
         if options.min_doc_count == 0 {
             self.fill(node, grid, &mut buckets)?;
         }
-        let mut buckets: Buckets<'d> = buckets.into_iter().collect();
+        let mut buckets: Buckets<D> = buckets.into_iter().collect();
         buckets.retain(|(_, bucket)| bucket.count >= options.min_doc_count);
         sort(&mut buckets, &options.order, node);
         let mut named = Vec::new();
@@ -167,7 +168,7 @@ impl<'d> Renderer<'_, 'd, '_> {
         &mut self,
         node: &PlanNode,
         grid: &Grid,
-        buckets: &mut HashMap<BucketKey, Bucket<'d>>,
+        buckets: &mut HashMap<BucketKey, Bucket<D>>,
     ) -> Result<()> {
         let keys = buckets.keys().filter_map(|key| match key {
             BucketKey::Long(key) => Some(*key),
@@ -209,14 +210,14 @@ fn listed(named: Vec<(String, Map<String, Value>)>, keyed: bool, with_key: bool)
     single("buckets", buckets)
 }
 
-fn sort(buckets: &mut Buckets<'_>, order: &[Order], node: &PlanNode) {
+fn sort<D: Held>(buckets: &mut Buckets<D>, order: &[Order], node: &PlanNode) {
     buckets.sort_by(|a, b| {
         let by = |order: &Order| {
             let ascending = match &order.by {
                 OrderBy::Count => a.1.count.cmp(&b.1.count),
                 OrderBy::Key => a.0.cmp(&b.0),
                 OrderBy::Below(path, property) => {
-                    let value = |bucket: &Bucket<'_>| number(bucket, path, property.as_deref(), node);
+                    let value = |bucket: &Bucket<D>| number(bucket, path, property.as_deref(), node);
                     match (value(&a.1), value(&b.1)) {
                         (Some(a), Some(b)) => a.total_cmp(&b),
                         // What has no number comes last, either way.
@@ -233,7 +234,12 @@ fn sort(buckets: &mut Buckets<'_>, order: &[Order], node: &PlanNode) {
 }
 
 /// The number that a bucket is ordered by.
-fn number(bucket: &Bucket<'_>, path: &[String], property: Option<&str>, node: &PlanNode) -> Option<f64> {
+fn number<D: Held>(
+    bucket: &Bucket<D>,
+    path: &[String],
+    property: Option<&str>,
+    node: &PlanNode,
+) -> Option<f64> {
     let (first, rest) = path.split_first()?;
     let (inner, state) = node.below.iter().zip(&bucket.below).find(|(inner, _)| inner.name == *first)?;
     let found = match (&inner.kind, state) {

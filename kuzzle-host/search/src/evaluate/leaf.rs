@@ -167,14 +167,9 @@ impl Leaf {
         }
     }
 
-    /// Whether documents have to be counted before it can score; where counts are known, only the words are that a fuzzy
-    /// one stands for.
-    pub(crate) fn needs_counts(&self, known: bool) -> bool {
-        match &self.test {
-            Test::Fuzzy { .. } => true,
-            Test::Phrase { .. } => !known,
-            _ => !known && self.single_term().is_some(),
-        }
+    /// Whether documents have to be counted before it can score.
+    pub(crate) fn needs_counts(&self) -> bool {
+        matches!(&self.test, Test::Fuzzy { .. } | Test::Phrase { .. }) || self.single_term().is_some()
     }
 
     pub(crate) fn idf(&self) -> f32 {
@@ -231,11 +226,13 @@ impl Leaf {
 
     pub(crate) fn prepare(&mut self, documents: u64, known: Option<&dyn Statistics>) {
         let name = self.key.name().to_owned();
-        let documents = known.map_or(documents, Statistics::documents);
+        let documents = documents + known.map_or(0, Statistics::documents);
+        self.count_known_words(known);
         let (counts, single) = (&self.counts, self.documents);
         let idf = |term: &str| {
-            let counted = || counts.get(term).copied().unwrap_or(single);
-            similarity::idf(known.map_or_else(counted, |it| it.document_frequency(&name, term)), documents)
+            let counted = counts.get(term).copied().unwrap_or(single);
+            let frequency = counted + known.map_or(0, |it| it.document_frequency(&name, term));
+            similarity::idf(frequency, documents)
         };
         let mut weights = BTreeMap::new();
         self.idf = match &self.test {
@@ -255,6 +252,20 @@ impl Leaf {
             _ => 1.0,
         };
         self.weights = weights;
+    }
+
+    /// Which words a fuzzy leaf stands for.
+    fn count_known_words(&mut self, known: Option<&dyn Statistics>) {
+        let (Some(known), Test::Fuzzy { letters, edits, prefix, transpositions }) = (known, &self.test)
+        else {
+            return;
+        };
+        let counts = &mut self.counts;
+        known.each_term(self.key.name(), prefix, &mut |term| {
+            if fuzzy::edits(letters, term, *edits, *transpositions).is_some() && !counts.contains_key(term) {
+                counts.insert(term.to_owned(), 0);
+            }
+        });
     }
 
     /// What the weight of the leaf is multiplied by, when it matches.

@@ -31,12 +31,17 @@ pub(crate) struct Environment<'m> {
     pub(crate) now_ms: i64,
 }
 
-/// Counts of a collection, by which terms are weighed.
+/// Counts of a collection, or of a part of it, by which terms are weighed.
+///
+/// Fields are named by their paths, or `_all`, `_id`, `_uid`, `_type`, `_index`. Numbers, dates and booleans are terms as
+/// their decimal digits.
 pub trait Statistics {
     /// Documents in all.
     fn documents(&self) -> u64;
-    /// Documents that have a term in a field. Numbers, dates and booleans are terms as their decimal digits.
+    /// Documents that have a term in a field, in nested objects too.
     fn document_frequency(&self, field: &str, term: &str) -> u64;
+    /// Gives the terms of a field that begin with a text; among them may be terms that no document has any longer.
+    fn each_term(&self, field: &str, prefix: &str, then: &mut dyn FnMut(&str));
 }
 
 /// What a query is asked of: a document, or one nested object in it.
@@ -137,9 +142,9 @@ impl Clause {
     }
 
     /// Whether scores depend on counts of the collection.
-    pub(crate) fn needs_counts(&self, known: bool) -> bool {
-        let own = matches!(&self.kind, ClauseKind::Leaf(leaf) if leaf.needs_counts(known));
-        own || self.children().into_iter().any(|child| child.needs_counts(known))
+    pub(crate) fn needs_counts(&self) -> bool {
+        let own = matches!(&self.kind, ClauseKind::Leaf(leaf) if leaf.needs_counts());
+        own || self.children().into_iter().any(Clause::needs_counts)
     }
 
     /// Counts in which documents the terms of the query occur.
@@ -150,7 +155,7 @@ impl Clause {
         self.children_mut().into_iter().for_each(|child| child.count(document));
     }
 
-    /// Makes scores of what was counted, or of what is known. To be called once, on the whole query.
+    /// Makes scores of what was counted, with what is known beside it. To be called once, on the whole query.
     pub(crate) fn weigh(&mut self, documents: u64, known: Option<&dyn Statistics>) {
         self.prepare(documents, known);
         let norm = similarity::query_norm(self.sum_of_squares());

@@ -1,16 +1,12 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value, json};
 
-use super::{Search, Top};
-use crate::aggs::{Collection, Plan};
+use super::Search;
 use crate::document::Prepared;
-use crate::error::{Error, Result};
-use crate::evaluate::{At, Clause, Environment, Statistics, compile};
+use crate::error::Result;
+use crate::evaluate::Statistics;
 use crate::mapping::Mapping;
-
-/// Documents between two looks at the flag of cancellation.
-const STRIDE: usize = 256;
 
 /// What a search runs with.
 #[derive(Clone, Copy)]
@@ -22,7 +18,8 @@ pub struct Execution<'e> {
     /// Set by the caller to stop the search; it then ends with
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after at most a few hundred documents.
     pub cancelled: &'e AtomicBool,
-    /// Counts of the collection; `None`: they are counted in the documents that are given.
+    /// Counts of the collection; `None`: they are counted in the documents that are given. A [`Run`](super::Run) adds
+    /// to them what it was told to count.
     pub statistics: Option<&'e dyn Statistics>,
 }
 
@@ -58,7 +55,8 @@ impl SearchResult {
 }
 
 impl Search {
-    /// Searches documents, and makes the page of hits and the aggregations.
+    /// Searches documents that are all at hand, and makes the page of hits and the aggregations. Where there are many,
+    /// [`Search::start`] takes them one by one.
     ///
     /// # Errors
     /// What the mapping shows to be wrong: a date that cannot be read, a sort by a field that is not mapped. More
@@ -67,27 +65,12 @@ impl Search {
     where
         I: IntoIterator<Item = &'d Prepared> + Clone,
     {
-        let environment = execution.environment();
-        let shown = self.hits.compile(environment)?;
-        let plan = Plan::compile(&self.aggregations, environment)?;
-        let mut query = compile(&self.query, environment, false)?;
-        let post_filter = self.compiled_post_filter(environment)?;
-        query.weigh_by(execution, documents.clone())?;
-        let mut top = Top::new(&shown);
-        let mut collection = Collection::new(&plan, documents.clone())?;
-        for document in execution.watched(documents) {
-            let (document, at) = document.map(|document| (document, At::root(document)))?;
-            collection.see(&plan, document)?;
-            let Some(score) = self.scored(&query, at) else { continue };
-            collection.collect(&plan, at, score)?;
-            if post_filter.as_ref().is_none_or(|filter| filter.matches(at)) {
-                top.push(&shown, at, score);
-            }
+        let mut run = self.start(execution)?;
+        if execution.statistics.is_none() && run.needs_counts() {
+            documents.clone().into_iter().try_for_each(|document| run.count(document))?;
         }
-        let (total, max_score) = (top.total, top.max_score(&shown));
-        let hits = top.render(&shown, &query, environment);
-        let aggregations = collection.render(&plan, &query, environment)?;
-        Ok(SearchResult { total, max_score, hits, aggregations })
+        documents.into_iter().try_for_each(|document| run.push(document))?;
+        run.finish()
     }
 
     /// How many documents match.
@@ -109,66 +92,16 @@ impl Search {
     where
         I: IntoIterator<Item = &'d Prepared> + Clone,
     {
-        let environment = execution.environment();
-        let mut query = compile(&self.query, environment, false)?;
-        let post_filter = self.compiled_post_filter(environment)?;
-        if self.min_score.is_some() {
-            query.weigh_by(execution, documents.clone())?;
+        let mut matcher = self.matcher(execution)?;
+        if execution.statistics.is_none() && matcher.needs_counts() {
+            documents.clone().into_iter().try_for_each(|document| matcher.count(document))?;
         }
         let mut found = Vec::new();
-        for document in execution.watched(documents) {
-            let document = document?;
-            let at = At::root(document);
-            if self.scored(&query, at).is_some() && post_filter.as_ref().is_none_or(|it| it.matches(at)) {
+        for document in documents {
+            if matcher.matches(document)? {
                 found.push(document);
             }
         }
         Ok(found)
-    }
-
-    fn compiled_post_filter(&self, environment: Environment<'_>) -> Result<Option<Clause>> {
-        self.post_filter.as_ref().map(|filter| compile(filter, environment, true)).transpose()
-    }
-
-    fn scored(&self, query: &Clause, at: At<'_>) -> Option<f32> {
-        query.score(at).filter(|score| self.min_score.is_none_or(|least| *score >= least))
-    }
-}
-
-impl Clause {
-    fn weigh_by<'d>(
-        &mut self,
-        execution: Execution<'_>,
-        documents: impl IntoIterator<Item = &'d Prepared>,
-    ) -> Result<()> {
-        let mut total = 0;
-        if self.needs_counts(execution.statistics.is_some()) {
-            for document in execution.watched(documents) {
-                total += 1;
-                self.count(document?);
-            }
-        }
-        self.weigh(total, execution.statistics);
-        Ok(())
-    }
-}
-
-impl<'e> Execution<'e> {
-    fn environment(&self) -> Environment<'e> {
-        Environment { mapping: self.mapping, now_ms: self.now_ms }
-    }
-
-    /// The documents, until the flag is set.
-    fn watched<'d, I>(&self, documents: I) -> impl Iterator<Item = Result<&'d Prepared>> + use<'d, 'e, I>
-    where
-        I: IntoIterator<Item = &'d Prepared>,
-    {
-        let cancelled = self.cancelled;
-        documents.into_iter().enumerate().map(move |(index, document)| {
-            if index % STRIDE == 0 && cancelled.load(Ordering::Relaxed) {
-                return Err(Error::cancelled());
-            }
-            Ok(document)
-        })
     }
 }

@@ -1,5 +1,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -90,25 +92,31 @@ impl Shown {
     }
 }
 
+/// What a search keeps of the documents it is given: a reference, or a share such as an [`Arc`]. Only documents that may
+/// still stand on the page, or in a `top_hits`, are kept.
+pub trait Held: Clone + Deref<Target = Prepared> {}
+
+impl<T: Clone + Deref<Target = Prepared>> Held for T {}
+
 /// The best hits so far: never more than the window.
 #[derive(Debug, Clone)]
-pub(crate) struct Top<'d> {
-    heap: BinaryHeap<Entry<'d>>,
+pub(crate) struct Top<D> {
+    heap: BinaryHeap<Entry<D>>,
     window: usize,
     pub(crate) total: u64,
     max_score: Option<f32>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry<'d> {
-    document: &'d Prepared,
+struct Entry<D> {
+    document: D,
     /// Path and place of the nested object that it is, in `top_hits` below `nested`.
-    nested: Option<(&'d str, usize)>,
+    nested: Option<(Arc<str>, usize)>,
     score: f32,
     ranks: Vec<Rank>,
 }
 
-impl Ord for Entry<'_> {
+impl<D: Held> Ord for Entry<D> {
     /// Better comes first; documents that are equal keep the order in which they were stored.
     fn cmp(&self, other: &Self) -> Ordering {
         let ranked = self.ranks.iter().zip(&other.ranks).map(|(a, b)| a.compare(b)).find(|it| it.is_ne());
@@ -123,35 +131,36 @@ impl Ord for Entry<'_> {
     }
 }
 
-impl PartialOrd for Entry<'_> {
+impl<D: Held> PartialOrd for Entry<D> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Entry<'_> {
+impl<D: Held> PartialEq for Entry<D> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Entry<'_> {}
+impl<D: Held> Eq for Entry<D> {}
 
-impl<'d> Top<'d> {
+impl<D: Held> Top<D> {
     pub(crate) fn new(shown: &Shown) -> Self {
         let window = shown.options.from + shown.options.size;
         Self { heap: BinaryHeap::new(), window, total: 0, max_score: None }
     }
 
-    pub(crate) fn push(&mut self, shown: &Shown, at: At<'d>, score: f32) {
+    /// Takes a document, or, where `at` is not its root, a nested object of it.
+    pub(crate) fn push(&mut self, shown: &Shown, document: &D, at: At<'_>, score: f32) {
         self.total += 1;
         self.max_score = Some(self.max_score.map_or(score, |max| max.max(score)));
         if self.window == 0 {
             return;
         }
         let is_root = at.block.path.is_empty();
-        let nested = (!is_root).then_some((&*at.block.path, at.block.offset));
-        let entry = Entry { document: at.document, nested, score, ranks: shown.ranks(at, score) };
+        let nested = (!is_root).then(|| (Arc::clone(&at.block.path), at.block.offset));
+        let entry = Entry { document: document.clone(), nested, score, ranks: shown.ranks(at, score) };
         if self.heap.len() < self.window {
             self.heap.push(entry);
         } else if let Some(mut worst) = self.heap.peek_mut()
@@ -177,7 +186,7 @@ impl<'d> Top<'d> {
     }
 }
 
-impl Entry<'_> {
+impl<D: Held> Entry<D> {
     fn render(&self, shown: &Shown, query: &Clause, environment: Environment<'_>) -> Value {
         let document = &self.document.document;
         let mut hit = Map::new();
@@ -188,19 +197,19 @@ impl Entry<'_> {
         if shown.options.version {
             hit.insert("_version".into(), json!(document.version));
         }
-        if let Some((path, offset)) = self.nested {
-            hit.insert("_nested".into(), json!({"field": path, "offset": offset}));
+        if let Some((path, offset)) = &self.nested {
+            hit.insert("_nested".into(), json!({"field": &**path, "offset": offset}));
         }
         self.show_source(shown, environment, &mut hit);
         if let Some(highlight) = &shown.highlight {
-            let found = highlight.apply(self.document, query, environment.mapping);
+            let found = highlight.apply(&self.document, query, environment.mapping);
             if !found.is_empty() {
                 hit.insert("highlight".into(), Value::Object(found));
             }
         }
         if query.has_names() {
             let mut names = Vec::new();
-            query.matched_names(At::root(self.document), &mut names);
+            query.matched_names(At::root(&self.document), &mut names);
             hit.insert("matched_queries".into(), json!(names));
         }
         if !self.ranks.is_empty() {

@@ -3,6 +3,7 @@
 mod execute;
 mod highlight;
 mod hits;
+mod run;
 mod sort;
 mod source;
 #[cfg(test)]
@@ -11,7 +12,9 @@ mod tests;
 use serde_json::Value;
 
 pub use execute::{Execution, SearchResult};
+pub use hits::Held;
 pub(crate) use hits::{HitOptions, Shown, Top};
+pub use run::{Matcher, Run};
 
 use crate::aggs::{self, Aggregation};
 use crate::error::Result;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
@@ -265,6 +266,10 @@ impl Statistics for Known {
     fn document_frequency(&self, _field: &str, _term: &str) -> u64 {
         9
     }
+
+    fn each_term(&self, _field: &str, _prefix: &str, then: &mut dyn FnMut(&str)) {
+        then("rust");
+    }
 }
 
 #[test]
@@ -363,5 +368,37 @@ proptest! {
             let pages: Vec<String> = (0..30).step_by(size).flat_map(|from| page(from, size)).collect();
             prop_assert_eq!(pages, page(0, 100));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn documents_pushed_in_any_order_make_the_same_result(
+        sources in words(), query in query(), seed in any::<prop::sample::Index>()
+    ) {
+        let fixture = Fixture::new(json!({}), sources);
+        let body = json!({"query": query, "size": 3, "sort": ["_score", {"n": {"order": "desc", "unmapped_type": "long"}}],
+            "aggs": {"n": {"terms": {"field": "n", "min_doc_count": 0}}, "all": {"global": {}}}});
+        let expected = fixture.search(body.clone());
+        let cancelled = AtomicBool::new(false);
+        let execution =
+            Execution { mapping: &fixture.mapping, now_ms: NOW_MS, cancelled: &cancelled, statistics: None };
+        let search = Search::parse(&body).unwrap();
+        let mut run = search.start(execution).unwrap();
+        prop_assert!(run.needs_everything());
+        let mut documents: Vec<Arc<_>> = fixture.documents.iter().cloned().map(Arc::new).collect();
+        if !documents.is_empty() {
+            let at = seed.index(documents.len());
+            documents.rotate_left(at);
+        }
+        for document in &documents {
+            run.count(document).unwrap();
+        }
+        for document in &documents {
+            run.push(Arc::clone(document)).unwrap();
+        }
+        let held = documents.iter().filter(|it| Arc::strong_count(it) > 1).count();
+        prop_assert!(held <= 3, "{held} are kept");
+        prop_assert_eq!(run.finish().unwrap(), expected);
     }
 }
