@@ -71,12 +71,15 @@
 
 mod aggs;
 mod analysis;
+pub mod candidates;
 mod dates;
 mod document;
 mod error;
 mod evaluate;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod generate;
 mod geo;
 pub mod limits;
 mod mapping;

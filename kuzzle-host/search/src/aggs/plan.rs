@@ -124,6 +124,10 @@ impl Plan {
         let nodes = compiler.level(aggregations)?;
         Ok(Self { nodes, size: compiler.size })
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
 }
 
 struct Compiler<'m> {

@@ -97,6 +97,11 @@ impl Block {
         self.fields.get(at).map(|(_, data)| data)
     }
 
+    /// Every field with its path, in order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &FieldData)> {
+        self.fields.iter().map(|(path, data)| (&**path, data))
+    }
+
     /// Calls a function for each nested object of a path, at any depth, until it says stop.
     pub(crate) fn nested<'b>(&'b self, path: &str, then: &mut dyn FnMut(&'b Block)) {
         for child in &self.children {

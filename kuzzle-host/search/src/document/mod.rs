@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use block::{Block, Terms, Values};
+pub(crate) use block::{Block, FieldData, Terms, Values};
 
 use crate::mapping::Mapping;
 

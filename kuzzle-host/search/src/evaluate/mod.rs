@@ -20,7 +20,8 @@ use crate::mapping::Mapping;
 use crate::query::NestedScore;
 pub(crate) use compile::compile;
 pub(crate) use function::Functions;
-pub(crate) use leaf::{Leaf, TermTest, Test};
+pub(crate) use fuzzy::edits;
+pub(crate) use leaf::{Key, Leaf, TermTest, Test};
 pub(crate) use phrase::Slot;
 
 /// What a query is compiled with.

@@ -187,6 +187,65 @@ impl BoundingBox {
         Ok(Self { top, left, bottom, right })
     }
 
+    /// A box that holds every point no farther than this from a centre; `None` when that is most of the earth.
+    pub(crate) fn around(centre: Point, metres: f64, kind: DistanceKind) -> Option<Self> {
+        // More than what is lost in computing distances.
+        let angle = metres / EARTH_RADIUS_M * (1.0 + 1e-9) + 1e-9;
+        let degrees = angle.to_degrees();
+        let (top, bottom) = (centre.lat + degrees, centre.lat - degrees);
+        let whole = Self { top: top.min(90.0), left: -180.0, bottom: bottom.max(-90.0), right: 180.0 };
+        match kind {
+            DistanceKind::Plane => Some(Self {
+                left: (centre.lon - degrees).max(-180.0),
+                right: (centre.lon + degrees).min(180.0),
+                ..whole
+            }),
+            DistanceKind::Arc if angle >= std::f64::consts::FRAC_PI_2 => None,
+            // All meridians meet at a pole.
+            DistanceKind::Arc if top >= 90.0 || bottom <= -90.0 => Some(whole),
+            DistanceKind::Arc => {
+                let sine = angle.sin() / centre.lat.to_radians().cos();
+                if sine.is_nan() || sine >= 1.0 {
+                    return Some(whole);
+                }
+                let lon = sine.asin().to_degrees() + 1e-9;
+                let wrapped = |it: f64| {
+                    if it > 180.0 {
+                        it - 360.0
+                    } else if it < -180.0 {
+                        it + 360.0
+                    } else {
+                        it
+                    }
+                };
+                Some(if lon >= 180.0 {
+                    whole
+                } else {
+                    Self { left: wrapped(centre.lon - lon), right: wrapped(centre.lon + lon), ..whole }
+                })
+            }
+        }
+    }
+
+    /// The box that holds the corners of a polygon.
+    pub(crate) fn of(corners: &[Point]) -> Option<Self> {
+        let first = corners.first()?;
+        let start = Self { top: first.lat, left: first.lon, bottom: first.lat, right: first.lon };
+        let bounds = corners.iter().fold(start, |bounds, corner| Self {
+            top: bounds.top.max(corner.lat),
+            left: bounds.left.min(corner.lon),
+            bottom: bounds.bottom.min(corner.lat),
+            right: bounds.right.max(corner.lon),
+        });
+        // More than what is lost in computing on which side of an edge a point lies.
+        Some(Self {
+            top: (bounds.top + 1e-6).min(90.0),
+            left: (bounds.left - 1e-6).max(-180.0),
+            bottom: (bounds.bottom - 1e-6).max(-90.0),
+            right: (bounds.right + 1e-6).min(180.0),
+        })
+    }
+
     pub(crate) fn contains(&self, point: Point) -> bool {
         let between = if self.left <= self.right {
             self.left <= point.lon && point.lon <= self.right

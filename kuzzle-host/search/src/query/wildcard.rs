@@ -41,6 +41,15 @@ impl Wildcard {
         Self { parts }
     }
 
+    /// The letters that every term of this shape begins with.
+    pub(crate) fn beginning(&self) -> String {
+        let letters = self.parts.iter().map_while(|part| match part {
+            Part::Letter(letter) => Some(*letter),
+            Part::One | Part::Many => None,
+        });
+        letters.collect()
+    }
+
     /// Whether a whole term has this shape. Takes at most as many steps as the product of the two lengths.
     pub fn matches(&self, term: &str) -> bool {
         let mut rest = term.chars();

@@ -87,6 +87,18 @@ impl Shown {
         keys.is_empty() || self.options.track_scores || keys.iter().any(SortKey::is_score)
     }
 
+    /// Hits up to the end of the page.
+    pub(crate) fn window(&self) -> usize {
+        self.options.from + self.options.size
+    }
+
+    /// Whether hits stand in the order in which documents were stored. `constant`: whether all scores are equal.
+    pub(crate) fn is_by_sequence(&self, constant: bool) -> bool {
+        let sort = self.options.sort.as_slice();
+        let in_order = sort.is_empty() || matches!(sort, [only] if only.is_ascending_sequence());
+        in_order && (constant || !self.scored())
+    }
+
     fn ranks(&self, at: At<'_>, score: f32) -> Vec<Rank> {
         self.keys.iter().map(|key| key.rank(at, score)).collect()
     }
@@ -147,8 +159,7 @@ impl<D: Held> Eq for Entry<D> {}
 
 impl<D: Held> Top<D> {
     pub(crate) fn new(shown: &Shown) -> Self {
-        let window = shown.options.from + shown.options.size;
-        Self { heap: BinaryHeap::new(), window, total: 0, max_score: None }
+        Self { heap: BinaryHeap::new(), window: shown.window(), total: 0, max_score: None }
     }
 
     /// Takes a document, or, where `at` is not its root, a nested object of it.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Execution, Held, Search, SearchResult, Shown, Top};
 use crate::aggs::{Collection, Plan};
+use crate::candidates::{Candidates, SearchPlan, is_constant, plan};
 use crate::document::Prepared;
 use crate::error::{Error, Result};
 use crate::evaluate::{At, Clause, Environment, compile};
@@ -56,6 +57,19 @@ impl<'r> Matcher<'r> {
         self.counted += 1;
         self.query.count(document);
         Ok(())
+    }
+
+    /// The documents that may match, in a collection of these names.
+    pub fn candidates(&self, index: &str, collection: &str) -> Candidates {
+        let clauses: Vec<&Clause> = std::iter::once(&self.query).chain(&self.post_filter).collect();
+        self.scored_candidates(&clauses, index, collection)
+    }
+
+    fn scored_candidates(&self, clauses: &[&Clause], index: &str, collection: &str) -> Candidates {
+        let mut candidates = plan(clauses, index, collection);
+        // Which scores are high enough no index knows.
+        candidates.exact &= self.min_score.is_none();
+        candidates
     }
 
     /// Whether a document matches.
@@ -144,6 +158,33 @@ impl<D: Held> Run<'_, D> {
     /// the kind `global`, and `terms` with a `min_doc_count` of 0.
     pub fn needs_everything(&self) -> bool {
         self.plan.needs_everything()
+    }
+
+    /// What an index can do for the search, in a collection of these names.
+    pub fn plan(&self, index: &str, collection: &str) -> SearchPlan {
+        if self.needs_everything() {
+            let candidates = self.matcher.scored_candidates(&[], index, collection);
+            return SearchPlan {
+                candidates: Candidates { exact: false, ..candidates },
+                first_by_sequence: None,
+            };
+        }
+        if self.plan.is_empty() {
+            let candidates = self.matcher.candidates(index, collection);
+            let in_order = self.shown.is_by_sequence(is_constant(&self.matcher.query));
+            // Without a page, one document still says that there is a score.
+            let first_by_sequence = in_order.then(|| self.shown.window().max(1));
+            return SearchPlan { candidates, first_by_sequence };
+        }
+        // Aggregations are of what the query finds, whatever the `post_filter` says.
+        let candidates = self.matcher.scored_candidates(&[&self.matcher.query], index, collection);
+        SearchPlan { candidates, first_by_sequence: None }
+    }
+
+    /// Counts hits that are not on the page, beside those among the documents that are pushed: see
+    /// [`SearchPlan::first_by_sequence`].
+    pub fn add_unseen(&mut self, hits: u64) {
+        self.top.total += hits;
     }
 
     /// Counts a document that the statistics do not cover. To be called before the first [`Run::push`].

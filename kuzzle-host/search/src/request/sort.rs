@@ -188,6 +188,10 @@ impl SortKey {
         self.by == SortBy::Score
     }
 
+    pub(crate) fn is_ascending_sequence(&self) -> bool {
+        self.by == SortBy::Sequence && !self.descending
+    }
+
     pub(crate) fn compile(&self, environment: Environment<'_>) -> Result<CompiledKey> {
         let fail = |message: String| Error::new(ErrorKind::Malformed, self.pointer.clone(), message);
         let mapping = environment.mapping;
