@@ -133,7 +133,10 @@ impl Documents {
     ///
     /// The write takes its place among all others in this call, not when the future is first polled. Dropping the
     /// future does not take the write back. The future needs no particular runtime.
-    pub fn write(&self, write: Write) -> impl Future<Output = Result<Written, Error>> + Send + 'static {
+    pub fn write(
+        &self,
+        write: Write,
+    ) -> impl Future<Output = Result<Written, Error>> + Send + 'static + use<> {
         let waiting = self.prepare(write).and_then(|prepared| self.inner.shared.queue.push(prepared));
         async move {
             match waiting {
@@ -157,20 +160,23 @@ impl Documents {
     }
 
     /// Submits writes one after the other and returns their answers in the same order: each sees those before it.
-    /// Other writes may come in between. However many there are, only a thousand of them wait for the disk at a time.
+    /// Other writes may come in between. However many there are, only a thousand of them wait for the disk at a time; the
+    /// first of these take their place in this call. Dropping the future gives up those that were not submitted yet.
     pub fn write_all(
         &self,
         writes: Vec<Write>,
     ) -> impl Future<Output = Vec<Result<Written, Error>>> + Send + 'static {
         let documents = self.clone();
+        let mut answers = Vec::with_capacity(writes.len());
+        let mut writes = writes.into_iter();
+        // In this call, as of a single write.
+        let mut waiting: Vec<_> = writes.by_ref().take(STRIDE).map(|it| documents.write(it)).collect();
         async move {
-            let mut answers = Vec::with_capacity(writes.len());
-            let mut writes = writes.into_iter().peekable();
-            while writes.peek().is_some() {
-                let waiting: Vec<_> = writes.by_ref().take(STRIDE).map(|it| documents.write(it)).collect();
+            while !waiting.is_empty() {
                 for answer in waiting {
                     answers.push(answer.await);
                 }
+                waiting = writes.by_ref().take(STRIDE).map(|it| documents.write(it)).collect();
             }
             answers
         }
