@@ -42,7 +42,7 @@ impl SearchResult {
         let mut out = json!({
             "took": took_ms,
             "timed_out": false,
-            "_shards": {"total": 5, "successful": 5, "failed": 0},
+            "_shards": {"total": 1, "successful": 1, "failed": 0},
             "total": self.total,
             "max_score": self.max_score,
             "hits": self.hits,

@@ -35,7 +35,7 @@ fn a_result_has_the_shape_that_clients_read() {
     assert_eq!(
         result.render(3),
         json!({
-            "took": 3, "timed_out": false, "_shards": {"total": 5, "successful": 5, "failed": 0},
+            "took": 3, "timed_out": false, "_shards": {"total": 1, "successful": 1, "failed": 0},
             "total": 1, "max_score": score,
             "hits": [{"_index": "library", "_type": "books", "_id": "2", "_version": 1, "_score": score,
                 "_source": *books.documents[1].document().source}],
