@@ -1,6 +1,6 @@
 //! Indexes, collections and documents on an embedded store.
 //!
-//! [`Documents`] is the whole public face: open a data directory, read documents at once, submit writes and await
+//! [`Documents`] is the whole public face, and [`DocumentEngine`] what of it the API asks for: open a data directory, read documents at once, submit writes and await
 //! their answers. Each write is answered when it is durable (see [`SyncPolicy`]), and one committer thread gathers
 //! the writes that wait at the same moment into one batch with one sync.
 //!
@@ -13,6 +13,7 @@ mod committer;
 mod directory;
 mod disk;
 mod documents;
+mod engine;
 mod error;
 mod evaluate;
 mod finding;
@@ -36,6 +37,7 @@ mod visible;
 mod write;
 
 pub use documents::{Documents, Health};
+pub use engine::{Answer, DocumentEngine, EngineInfo, Pending};
 pub use error::{Error, OpenError};
 pub use limits::*;
 pub use options::{Options, SyncPolicy};
