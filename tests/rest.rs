@@ -209,11 +209,11 @@ fn the_server_tells_of_itself() {
 fn what_is_not_built_yet_says_so() {
     let server = ServerOptions::default().start();
     for (method, path, name) in [
-        ("POST", "/api/1.0/i/c/_search", "search"),
-        ("POST", "/api/1.0/_bulk", "import"),
+        ("POST", "/api/1.0/i/c", "publish"),
+        ("POST", "/api/1.0/_getStats", "getStats"),
         ("GET", "/api/1.0/roles/admin", "getRole"),
         ("POST", "/api/1.0/_login", "login"),
-        ("GET", "/api/1.0/i/c/_mapping", "getMapping"),
+        ("GET", "/api/1.0/_listSubscriptions", "list"),
     ] {
         let body = (method == "POST").then_some("{}");
         let answer = ask(&server, method, path, body);

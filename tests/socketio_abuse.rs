@@ -181,7 +181,7 @@ fn requests_that_make_no_sense_are_answered() {
         (json!({ "controller": "write" }).to_string(), 400, "No action provided for object"),
         (json!({ "controller": {}, "action": "now" }).to_string(), 400, "`controller` must be a string"),
         (json!({ "controller": "read", "action": "fly" }).to_string(), 400, "No corresponding action fly"),
-        (json!({ "controller": "read", "action": "search" }).to_string(), 501, "not available yet"),
+        (json!({ "controller": "write", "action": "publish" }).to_string(), 501, "not available yet"),
         (json!({ "controller": "write", "action": "create" }).to_string(), 400, ""),
         ("[1,2,3]".to_owned(), 400, "must be a JSON object, got an array"),
         ("\"text\"".to_owned(), 400, "must be a JSON object, got a string"),

@@ -3,6 +3,7 @@
 mod admin;
 mod arguments;
 mod broker;
+mod bulk;
 mod read;
 mod server;
 mod server_info;
@@ -95,7 +96,7 @@ static CONTROLLERS: &[Controller] = &[
             built("replace", write::replace),
             built("update", write::update),
             built("delete", write::delete),
-            not_yet("deleteByQuery"),
+            built("deleteByQuery", write::delete_by_query),
             built("createCollection", write::create_collection),
             not_yet("publish"),
         ],
@@ -104,8 +105,8 @@ static CONTROLLERS: &[Controller] = &[
         names: &["read"],
         actions: &[
             built("get", read::get),
-            not_yet("search"),
-            not_yet("count"),
+            built("search", read::search),
+            built("count", read::count),
             built("listCollections", read::list_collections),
             built("listIndexes", read::list_indexes),
             built("now", read::now),
@@ -155,23 +156,23 @@ static CONTROLLERS: &[Controller] = &[
             built("listProblems", server::list_problems),
         ],
     },
-    Controller { names: &["bulk"], actions: &[not_yet("import")] },
+    Controller { names: &["bulk"], actions: &[built("import", bulk::import)] },
     Controller {
         names: &["admin"],
         actions: &[
-            not_yet("updateMapping"),
-            not_yet("getMapping"),
+            built("updateMapping", admin::update_mapping),
+            built("getMapping", admin::get_mapping),
             not_yet("getStats"),
             not_yet("getLastStats"),
             not_yet("getAllStats"),
-            not_yet("truncateCollection"),
+            built("truncateCollection", admin::truncate_collection),
             built("deleteIndexes", admin::delete_indexes),
             built("createIndex", admin::create_index),
             built("deleteIndex", admin::delete_index),
             not_yet("removeRooms"),
-            not_yet("refreshIndex"),
-            not_yet("getAutoRefresh"),
-            not_yet("setAutoRefresh"),
+            built("refreshIndex", admin::refresh_index),
+            built("getAutoRefresh", admin::get_auto_refresh),
+            built("setAutoRefresh", admin::set_auto_refresh),
         ],
     },
     Controller {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use kuzzle_broker::Broker;
-use kuzzle_documents::Documents;
+use kuzzle_documents::DocumentEngine;
 use kuzzle_model::{ApiError, Malformed, Request, Response};
 use serde_json::json;
 
@@ -36,7 +36,7 @@ pub struct Limits {
 
 /// What actions work on.
 pub(crate) struct Core {
-    pub(crate) documents: Documents,
+    pub(crate) documents: Arc<dyn DocumentEngine>,
     pub(crate) broker: Broker,
     pub(crate) facts: Arc<dyn Facts>,
     pub(crate) statistics: Statistics,
@@ -56,11 +56,11 @@ impl Default for Limits {
 }
 
 impl Api {
-    /// Makes the api over a document store and a broker. `facts` is what the host knows of itself and its plugins.
-    pub fn new(documents: Documents, broker: Broker, limits: Limits, facts: Arc<dyn Facts>) -> Api {
+    /// Makes the api over a document engine and a broker. `facts` is what the host knows of itself and its plugins.
+    pub fn new(documents: impl DocumentEngine, broker: Broker, limits: Limits, facts: Arc<dyn Facts>) -> Api {
         Api {
             core: Arc::new(Core {
-                documents,
+                documents: Arc::new(documents),
                 broker,
                 facts,
                 statistics: Statistics::default(),
@@ -73,10 +73,11 @@ impl Api {
     /// Answers a request.
     ///
     /// All that can be done at once is done in this call, before the future is first polled: what is read is read, and
-    /// a write has taken its place among all writes, so requests handled one after the other act in that order. Two
-    /// things make the future pending: a write until it is durable, and a server that computes for as many requests as
-    /// it may, which then take turns in the order in which their futures are first polled. The future needs no
-    /// particular runtime. Dropping it gives up the answer, not the write.
+    /// a write has taken its place among all writes, so requests handled one after the other act in that order. Three
+    /// things make the future pending: a write until it is durable, a search until one of the engine's threads has done
+    /// it, and a server that computes for as many requests as it may, which then take turns in the order in which their
+    /// futures are first polled. The future needs no particular runtime. Dropping it gives up the answer: a search ends, a
+    /// write does not.
     ///
     /// The checks, in order: overload (503), token (401), controller and action given (400) and known (400), built
     /// (501); whether the request comes from where operators are, if the controller is theirs (403); then the action's
@@ -241,7 +242,7 @@ mod tests {
     use std::time::Duration;
 
     use kuzzle_broker::{NoHost, SystemClock};
-    use kuzzle_documents::{Options, SyncPolicy};
+    use kuzzle_documents::{Documents, Options, SyncPolicy};
     use kuzzle_model::ids;
 
     use super::*;
@@ -333,6 +334,36 @@ mod tests {
         for write in writes {
             assert_eq!(write.await.status, 200);
         }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_search_is_not_computing() {
+        let (api, _directory) = one_at_a_time();
+        let ask = |controller: &str, action: &str, body| {
+            let request = Request {
+                controller: controller.into(),
+                action: action.into(),
+                index: Some("i".into()),
+                collection: Some("c".into()),
+                body,
+                ..Request::default()
+            };
+            api.handle(request, Origin::new("carrier-pigeon", "pigeons", 0))
+        };
+        assert_eq!(ask("write", "create", json!({"a": 1})).await.status, 200);
+        let searches = [("read", "search"), ("read", "count"), ("write", "deleteByQuery")]
+            .map(|(controller, action)| ask(controller, action, json!({})));
+        assert_eq!(poll(&mut now(&api)), Some(200));
+        for search in searches {
+            assert_eq!(search.await.status, 200);
+        }
+        // Given up, it is neither completed nor failed.
+        let given_up = ask("read", "search", json!({}));
+        let before = api.statistics().traffic("carrier-pigeon");
+        drop(given_up);
+        let after = api.statistics().traffic("carrier-pigeon");
+        assert_eq!((before.ongoing, after.ongoing), (1, 0));
+        assert_eq!((before.completed, before.failed), (after.completed, after.failed));
     }
 
     #[test]

@@ -149,11 +149,11 @@ async fn delete_removes_once() {
 #[tokio::test]
 async fn get_answers_the_document_or_404() {
     let server = Server::start();
-    server.ask(write("create", Some("a/b c"), json!({"z": 1, "a": [1.5, "\u{1F600}", null]}))).await;
+    server.ask(write("create", Some("a/b c"), json!({"z": 1, "a": ["1.5", "\u{1F600}", null]}))).await;
     let answer = server.ask(get("i", "c", "a/b c")).await;
     let result = &answer["result"];
     assert_eq!((&result["found"], &result["_version"]), (&json!(true), &json!(1)));
-    assert_eq!(result["_source"], json!({"z": 1, "a": [1.5, "\u{1F600}", null]}));
+    assert_eq!(result["_source"], json!({"z": 1, "a": ["1.5", "\u{1F600}", null]}));
     assert_eq!(
         (&result["_index"], &result["_type"], &result["_id"]),
         (&json!("i"), &json!("c"), &json!("a/b c"))

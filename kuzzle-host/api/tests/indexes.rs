@@ -197,4 +197,9 @@ async fn server_info_says_what_exists() {
         (&services["readEngine"]["status"], &services["readEngine"]["type"]),
         (&json!("green"), &json!("embedded"))
     );
+    assert_eq!(
+        (&services["readEngine"]["documents"], &services["readEngine"]["api"]),
+        (&json!(1), &json!("2.2"))
+    );
+    assert!(services["readEngine"]["version"].is_string() && services["readEngine"]["spaceUsed"].is_string());
 }

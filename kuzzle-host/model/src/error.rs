@@ -191,6 +191,50 @@ registry! {
     "{reason}",
     "The document store takes no writes at the moment, because its disk is full, say. Nothing was stored; reads go on, and writes resume by themselves when the cause is gone.";
 
+    IndexNotFound, index_not_found(reason), 404, "documents.index.not_found",
+    "{reason}",
+    "The index that was to be read does not exist.";
+
+    SearchInvalid, search_invalid(reason), 400, "documents.search.invalid",
+    "{reason}",
+    "The search cannot be understood, asks for something that is not supported, or goes beyond a limit; the message names it, its place as a JSON pointer, and what is allowed.";
+
+    SearchNull, search_null(), 400, "documents.search.null",
+    "null is not a valid document ID",
+    "A deletion by query needs a body; `{}` stands for all documents of the collection.";
+
+    MappingInvalid, mapping_invalid(reason), 400, "documents.mapping.invalid",
+    "{reason}",
+    "The mapping cannot be understood, or contradicts the one that the collection has; the message names the field.";
+
+    MappingNotFound, mapping_not_found(index), 404, "documents.mapping.not_found",
+    "No mapping for index \"{index}\"",
+    "The index does not exist, or has no such collection.";
+
+    AutoRefreshMissing, auto_refresh_missing(), 400, "documents.auto_refresh.missing",
+    "mandatory parameter \"autoRefresh\" not found.",
+    "`admin.setAutoRefresh` takes `true` or `false` in `body.autoRefresh`.";
+
+    AutoRefreshInvalid, auto_refresh_invalid(found), 400, "documents.auto_refresh.invalid",
+    "Invalid type for autoRefresh, expected Boolean got {found}",
+    "`admin.setAutoRefresh` takes `true` or `false` in `body.autoRefresh`, not a text or a number.";
+
+    BulkMissing, bulk_missing(), 400, "documents.bulk.missing",
+    "Bulk import: Parse error: document <body> is missing",
+    "`bulk.import` takes an array of lines with at least one in it: an action, then the document where the action has one.";
+
+    BulkInvalid, bulk_invalid(line, reason), 400, "documents.bulk.invalid",
+    "Bulk import: Parse error: line {line}: {reason}",
+    "A line of an import is not what has to stand there. Lines count from 1; nothing was imported.";
+
+    BulkNoCollection, bulk_no_collection(), 400, "documents.bulk.no_collection",
+    "Missing data collection argument",
+    "An action of an import names no index or no collection (`_index`, `_type`), and neither does the request; `details.line` has its line. Nothing was imported.";
+
+    ImportedInPart, imported_in_part(), 206, "documents.bulk.imported_in_part",
+    "Some errors on bulk",
+    "Some actions of an import failed and all others were done; `errors` has each failure with its reason.";
+
     DeletedInPart, deleted_in_part(), 206, "documents.index.deleted_in_part",
     "Some indexes could not be deleted",
     "`admin.deleteIndexes` deleted some of the indexes; `errors` says which ones are left and why.";

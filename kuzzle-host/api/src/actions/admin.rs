@@ -1,13 +1,14 @@
-//! Controller `admin`: indexes.
+//! Controller `admin`: indexes, mappings and what searches see.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use kuzzle_documents::{Error, Write};
+use kuzzle_documents::{Answer, Error, Write};
 use kuzzle_model::{ApiError, Request, Response, ResponseResult};
 use serde_json::{Value, json};
 
 use super::arguments;
-use super::write::acknowledged;
+use super::write::{acknowledged, delete_matching};
 use crate::Origin;
 use crate::api::Core;
 use crate::step::Step;
@@ -34,18 +35,29 @@ pub(super) fn delete_indexes(core: &Core, request: Request, _origin: &Origin) ->
     let Some(Value::Array(names)) = request.body.get("indexes") else {
         return Step::failure(request, ApiError::indexes_not_array());
     };
-    let wanted: BTreeSet<&str> = names.iter().filter_map(Value::as_str).collect();
-    let answers: Vec<_> = core
-        .documents
-        .indexes()
-        .into_iter()
-        .filter(|index| wanted.contains(index.as_str()))
-        .map(|index| {
-            let answer = core.documents.write(Write::DeleteIndex { index: index.clone() });
-            (index, answer)
-        })
-        .collect();
-    Step::waits(async move {
+    let wanted: BTreeSet<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let engine = Arc::clone(&core.documents);
+    let known = engine.indexes();
+    Step::begin(async move {
+        let known = match known {
+            Answer::Now(known) => known,
+            Answer::Later(known) => known.await,
+        };
+        let known = match known {
+            Ok(known) => known,
+            Err(error) => {
+                let error = arguments::refused(&request, error);
+                return Response::failure(request, error);
+            }
+        };
+        let answers: Vec<_> = known
+            .into_iter()
+            .filter(|index| wanted.contains(index))
+            .map(|index| {
+                let answer = engine.write(Write::DeleteIndex { index: index.clone() });
+                (index, answer)
+            })
+            .collect();
         let mut deleted = Vec::new();
         let mut refused = Vec::new();
         for (index, answer) in answers {
@@ -58,6 +70,110 @@ pub(super) fn delete_indexes(core: &Core, request: Request, _origin: &Origin) ->
         }
         deleted_indexes(request, deleted, refused)
     })
+}
+
+/// `updateMapping`: an existing index, collection, body `{"properties":{..}}`; merges it into the collection's mapping.
+pub(super) fn update_mapping(core: &Core, request: Request, _origin: &Origin) -> Step {
+    let (index, collection) = match arguments::collection(&request) {
+        Ok(names) => names,
+        Err(error) => return Step::failure(request, error),
+    };
+    let mapping = request.body.clone();
+    acknowledged(core, request, Write::UpdateMapping { index, collection, mapping })
+}
+
+/// `getMapping`: index, collection.
+pub(super) fn get_mapping(core: &Core, request: Request, _origin: &Origin) -> Step {
+    let (index, collection) = match arguments::collection(&request) {
+        Ok(names) => names,
+        Err(error) => return Step::failure(request, error),
+    };
+    let found = core.documents.mapping(&index, &collection);
+    Step::when(request, found, move |request, found| match found {
+        Ok(Some(mapping)) => {
+            let result = json!({index: {"mappings": {collection: mapping}}});
+            Response::success(request, ResponseResult::Value(result))
+        }
+        Ok(None) => Response::failure(request, ApiError::mapping_not_found(index)),
+        Err(error) => {
+            let error = arguments::refused_to_read(&request, error);
+            Response::failure(request, error)
+        }
+    })
+}
+
+/// `truncateCollection`: index, collection; removes all documents that searches see, and answers with their ids.
+pub(super) fn truncate_collection(core: &Core, request: Request, _origin: &Origin) -> Step {
+    delete_matching(core, request, &json!({}))
+}
+
+/// `refreshIndex`: an existing index.
+pub(super) fn refresh_index(core: &Core, request: Request, _origin: &Origin) -> Step {
+    let index = match arguments::index(&request) {
+        Ok(index) => index,
+        Err(error) => return Step::failure(request, error),
+    };
+    Step::when(request, core.documents.refresh(&index), |request, refreshed| match refreshed {
+        Ok(()) => {
+            let result = json!({"_shards": arguments::shards()});
+            Response::success(request, ResponseResult::Value(result))
+        }
+        Err(error) => {
+            let error = arguments::refused(&request, error);
+            Response::failure(request, error)
+        }
+    })
+}
+
+/// `getAutoRefresh`: index, which need not exist. The result is `true` or `false`.
+pub(super) fn get_auto_refresh(core: &Core, request: Request, _origin: &Origin) -> Step {
+    let index = match arguments::index(&request) {
+        Ok(index) => index,
+        Err(error) => return Step::failure(request, error),
+    };
+    Step::when(request, core.documents.auto_refresh(&index), |request, enabled| match enabled {
+        Ok(enabled) => Response::success(request, ResponseResult::Value(enabled.into())),
+        Err(error) => {
+            let error = arguments::refused(&request, error);
+            Response::failure(request, error)
+        }
+    })
+}
+
+/// `setAutoRefresh`: index, which need not exist, and `autoRefresh` in the body. The result is the new value.
+pub(super) fn set_auto_refresh(core: &Core, request: Request, _origin: &Origin) -> Step {
+    let index = match arguments::index(&request) {
+        Ok(index) => index,
+        Err(error) => return Step::failure(request, error),
+    };
+    let enabled = match request.body.get("autoRefresh") {
+        Some(Value::Bool(enabled)) => *enabled,
+        None => return Step::failure(request, ApiError::auto_refresh_missing()),
+        Some(other) => {
+            let error = ApiError::auto_refresh_invalid(javascript_type(other));
+            return Step::failure(request, error);
+        }
+    };
+    let answer = core.documents.write(Write::SetAutoRefresh { index, enabled });
+    Step::waits(async move {
+        match answer.await {
+            Ok(_) => Response::success(request, ResponseResult::Value(enabled.into())),
+            Err(error) => {
+                let error = arguments::refused(&request, error);
+                Response::failure(request, error)
+            }
+        }
+    })
+}
+
+/// What JavaScript's `typeof` says, which is what the error has always said.
+fn javascript_type(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Null | Value::Array(_) | Value::Object(_) => "object",
+    }
 }
 
 fn deleted_indexes(request: Request, deleted: Vec<String>, refused: Vec<(String, ApiError)>) -> Response {

@@ -2,6 +2,9 @@
 
 use kuzzle_documents::Error;
 use kuzzle_model::{ApiError, Request};
+use serde_json::{Value, json};
+
+use crate::Origin;
 
 /// Returns the request's index, or an error that says an index is needed.
 pub(super) fn index(request: &Request) -> Result<String, ApiError> {
@@ -24,7 +27,27 @@ pub(super) fn document(request: &Request) -> Result<(String, String, String), Ap
     }
 }
 
-/// Says what the store said, in the words and with the statuses of the API.
+/// How many parts of an index took part in an answer: the embedded store keeps an index in one.
+pub(super) fn shards() -> Value {
+    json!({"failed": 0, "successful": 1, "total": 1})
+}
+
+/// Names the instance's index where a request that writes documents names none.
+pub(super) fn supply_defaults(request: &mut Request, origin: &Origin) {
+    if request.index.is_none() {
+        request.index = origin.defaults.index.as_deref().map(str::to_owned);
+    }
+}
+
+/// Says what the engine said to a request that only reads: what is not there is 404 then, not 400.
+pub(super) fn refused_to_read(request: &Request, error: Error) -> ApiError {
+    match error {
+        Error::IndexNotFound { .. } => ApiError::index_not_found(error),
+        other => refused(request, other),
+    }
+}
+
+/// Says what the engine said to a request that writes, in the words and with the statuses of the API.
 pub(super) fn refused(request: &Request, error: Error) -> ApiError {
     let reason = error.to_string();
     match error {
@@ -33,6 +56,8 @@ pub(super) fn refused(request: &Request, error: Error) -> ApiError {
         Error::ReplaceMissing { id } => ApiError::document_to_replace_not_found(id),
         Error::DeleteMissing => ApiError::document_to_delete_not_found(),
         Error::InvalidDocument { .. } => ApiError::document_invalid(reason),
+        Error::InvalidMapping { .. } => ApiError::mapping_invalid(reason),
+        Error::InvalidSearch { .. } => ApiError::search_invalid(reason),
         Error::IndexAlreadyExists { .. } => ApiError::index_exists(reason),
         Error::IndexNotFound { .. } => ApiError::index_missing(reason),
         Error::InvalidIndexName { .. } | Error::InvalidCollectionName { .. } | Error::InvalidId { .. } => {
@@ -40,7 +65,8 @@ pub(super) fn refused(request: &Request, error: Error) -> ApiError {
         }
         Error::TooMany { .. } => ApiError::limit_reached(reason),
         Error::Overloaded { .. } => ApiError::overloaded(),
-        Error::Unavailable { .. } | Error::Closed => ApiError::unavailable(reason),
+        // Nobody is left to hear of what was cancelled.
+        Error::Unavailable { .. } | Error::Closed | Error::Cancelled => ApiError::unavailable(reason),
         other => {
             tracing::error!(
                 controller = request.controller,
@@ -115,6 +141,19 @@ mod tests {
                 "too deep",
             ),
             (
+                Error::InvalidMapping { reason: "of different type".into() },
+                400,
+                "documents.mapping.invalid",
+                "of different type",
+            ),
+            (
+                Error::InvalidSearch { reason: "unknown query".into() },
+                400,
+                "documents.search.invalid",
+                "[search_parse_exception] unknown query",
+            ),
+            (Error::Failed { doing: "search" }, 500, "server.internal", "search"),
+            (
                 Error::TooMany { what: "indexes", limit: 3 },
                 400,
                 "documents.limit.reached",
@@ -139,5 +178,14 @@ mod tests {
             assert_eq!((refused.status, refused.id.as_str()), (status, name));
             assert!(refused.message.contains(text), "{}", refused.message);
         }
+    }
+    #[test]
+    fn what_is_read_and_not_there_is_404() {
+        let missing = refused_to_read(&Request::default(), Error::IndexNotFound { index: "i".into() });
+        assert_eq!((missing.status, missing.id.as_str()), (404, "documents.index.not_found"));
+        assert!(missing.message.contains("index_not_found_exception"), "{missing}");
+        let invalid =
+            refused_to_read(&Request::default(), Error::InvalidSearch { reason: "unknown query".into() });
+        assert_eq!((invalid.status, invalid.id.as_str()), (400, "documents.search.invalid"));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kuzzle_documents::Health;
-use kuzzle_model::{Request, ResponseResult};
+use kuzzle_documents::EngineInfo;
+use kuzzle_model::{Request, Response, ResponseResult};
 use serde_json::{Map, Value, json};
 
 use super::actions;
@@ -18,14 +18,14 @@ const API_VERSION: &str = "1.0";
 
 /// `serverInfo`: takes no arguments.
 pub(super) fn server_info(core: &Core, request: Request, _origin: &Origin) -> Step {
-    let documents = documents(&core.documents.health());
-    let info = json!({
-        "serverInfo": {
-            "kuzzle": kuzzle(core.facts.server(), core.facts.plugins(), &core.statistics),
-            "services": {"readEngine": documents, "writeEngine": documents},
-        }
-    });
-    Step::success(request, ResponseResult::Value(info))
+    let kuzzle = kuzzle(core.facts.server(), core.facts.plugins(), &core.statistics);
+    Step::when(request, core.documents.info(), move |request, info| {
+        // One engine both reads and writes; the original could have had two.
+        let documents = documents(&info);
+        let services = json!({"readEngine": documents, "writeEngine": documents});
+        let info = json!({"serverInfo": {"kuzzle": kuzzle, "services": services}});
+        Response::success(request, ResponseResult::Value(info))
+    })
 }
 
 fn kuzzle(server: ServerFacts, plugins: Vec<PluginFacts>, statistics: &Statistics) -> Value {
@@ -35,6 +35,8 @@ fn kuzzle(server: ServerFacts, plugins: Vec<PluginFacts>, statistics: &Statistic
         statistics.snapshot().into_iter().map(|(label, counters)| (label, traffic(counters))).collect();
     json!({
         "api": {"version": API_VERSION, "routes": routes()},
+        // What the original ran on; this server runs on no Node.
+        "nodeVersion": null,
         "memoryUsed": server.memory_used_bytes,
         "plugins": plugins,
         "protocols": protocols,
@@ -91,14 +93,21 @@ fn cpu(facts: &CpuFacts) -> Value {
     })
 }
 
-/// `status` is `green` while writes are taken, `red` with the `reason` while they are not; reads go on either way.
-fn documents(health: &Health) -> Value {
+/// `status` is `green` while writes are taken, `red` with the `reason` while they are not; reads go on either way. `api` is
+/// the version of Elasticsearch whose searches are taken. An embedded engine has no `lucene` and no `nodes`.
+fn documents(info: &EngineInfo) -> Value {
+    let health = &info.health;
     json!({
+        "api": info.query_language,
+        "documents": info.documents,
+        "lucene": null,
+        "nodes": {},
         "reason": health.unwritable,
         "spaceFree": health.free_bytes.map(size),
         "spaceUsed": size(health.used_bytes),
         "status": if health.unwritable.is_none() { "green" } else { "red" },
-        "type": "embedded",
+        "type": info.kind,
+        "version": info.version,
         "waitingWrites": health.waiting,
     })
 }
@@ -121,6 +130,8 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kuzzle_documents::Health;
+
     use super::*;
 
     #[test]
@@ -140,18 +151,25 @@ mod tests {
 
     #[test]
     fn a_store_without_space_is_red_and_says_why() {
-        let health = Health {
-            unwritable: Some("no space left".into()),
-            used_bytes: 2048,
-            free_bytes: Some(0),
-            waiting: 3,
+        let info = EngineInfo {
+            kind: "embedded",
+            version: "0.9.1".into(),
+            query_language: "2.2",
+            documents: 7,
+            health: Health {
+                unwritable: Some("no space left".into()),
+                used_bytes: 2048,
+                free_bytes: Some(0),
+                waiting: 3,
+            },
         };
-        let engine = documents(&health);
-        assert_eq!(engine["status"], "red");
-        assert_eq!(engine["reason"], "no space left");
-        assert_eq!((&engine["spaceUsed"], &engine["spaceFree"]), (&json!("2kb"), &json!("0b")));
-        assert_eq!(engine["waitingWrites"], 3);
-        let healthy = documents(&Health { unwritable: None, ..health });
+        let expected = json!({
+            "api": "2.2", "documents": 7, "lucene": null, "nodes": {}, "reason": "no space left", "spaceFree": "0b",
+            "spaceUsed": "2kb", "status": "red", "type": "embedded", "version": "0.9.1", "waitingWrites": 3,
+        });
+        assert_eq!(documents(&info), expected);
+        let healthy = EngineInfo { health: Health { unwritable: None, ..info.health.clone() }, ..info };
+        let healthy = documents(&healthy);
         assert_eq!((&healthy["status"], &healthy["reason"]), (&json!("green"), &Value::Null));
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn update(core: &Core, mut request: Request, origin: &Origin) -> Step
         Ok(taken) => taken,
         Err(error) => return Step::failure(request, error),
     };
-    supply_defaults(&mut request, origin);
+    arguments::supply_defaults(&mut request, origin);
     let (index, collection, id) = match arguments::document(&request) {
         Ok(names) => names,
         Err(error) => return failure(request, error, repeat),
@@ -64,7 +64,7 @@ pub(super) fn update(core: &Core, mut request: Request, origin: &Origin) -> Step
 
 /// `delete`: index, collection, `_id` of an existing document.
 pub(super) fn delete(core: &Core, mut request: Request, origin: &Origin) -> Step {
-    supply_defaults(&mut request, origin);
+    arguments::supply_defaults(&mut request, origin);
     let (index, collection, id) = match arguments::document(&request) {
         Ok(names) => names,
         Err(error) => return Step::failure(request, error),
@@ -82,6 +82,38 @@ pub(super) fn delete(core: &Core, mut request: Request, origin: &Origin) -> Step
                     ..DocumentResult::default()
                 },
             ),
+            Err(error) => {
+                let error = arguments::refused(&request, error);
+                Response::failure(request, error)
+            }
+        }
+    })
+}
+
+/// `deleteByQuery`: index, collection, body: a search, of which `{}` finds everything. Answers with the ids of what was
+/// removed.
+pub(super) fn delete_by_query(core: &Core, mut request: Request, origin: &Origin) -> Step {
+    arguments::supply_defaults(&mut request, origin);
+    if request.body.is_null() {
+        return Step::failure(request, ApiError::search_null());
+    }
+    let body = request.body.clone();
+    delete_matching(core, request, &body)
+}
+
+/// Removes what a search finds, and answers with its ids.
+pub(super) fn delete_matching(core: &Core, request: Request, body: &Value) -> Step {
+    let (index, collection) = match arguments::collection(&request) {
+        Ok(names) => names,
+        Err(error) => return Step::failure(request, error),
+    };
+    let deleted = core.documents.delete_by_query(&index, &collection, body);
+    Step::waits(async move {
+        match deleted.await {
+            Ok(deleted) => {
+                let ids: Vec<Value> = deleted.into_iter().map(|written| written.id.into()).collect();
+                Response::success(request, ResponseResult::Value(json!({"ids": ids})))
+            }
             Err(error) => {
                 let error = arguments::refused(&request, error);
                 Response::failure(request, error)
@@ -124,7 +156,7 @@ fn store(
         Ok(taken) => taken,
         Err(error) => return Step::failure(request, error),
     };
-    supply_defaults(&mut request, origin);
+    arguments::supply_defaults(&mut request, origin);
     let write = match write(&request, source) {
         Ok(write) => write,
         Err(error) => return failure(request, error, repeat),
@@ -153,13 +185,6 @@ fn store(
 fn take_document(request: &mut Request) -> Result<(Value, Option<RawJson>), ApiError> {
     let repeat = request.source();
     Ok((request.take_document()?, repeat))
-}
-
-/// Names the instance's index where the request names none.
-fn supply_defaults(request: &mut Request, origin: &Origin) {
-    if request.index.is_none() {
-        request.index = origin.defaults.index.as_deref().map(str::to_owned);
-    }
 }
 
 fn document(request: Request, result: DocumentResult) -> Response {
