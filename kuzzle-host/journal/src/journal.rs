@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ pub struct SegmentInfo {
 
 /// A log. See the crate.
 pub struct Journal {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -127,6 +127,8 @@ pub(crate) struct Shared {
     /// Held shared while records are appended that belong together, and alone while a batch is cut off.
     pub(crate) cut: RwLock<()>,
     pub(crate) segments: RwLock<BTreeMap<u64, Segment>>,
+    /// Copies under way, counted under the lock of the segments: none of those is released meanwhile.
+    pub(crate) pins: AtomicUsize,
     pub(crate) free: Mutex<Vec<String>>,
     pub(crate) synced: AtomicU64,
     /// End of what was appended.
@@ -134,7 +136,7 @@ pub(crate) struct Shared {
     pub(crate) waiting_bytes: AtomicU64,
     pub(crate) failing: AtomicBool,
     pub(crate) failure: Mutex<Option<String>>,
-    root: Mutex<Root>,
+    pub(crate) root: Mutex<Root>,
     next_free: AtomicU64,
 }
 
@@ -202,6 +204,7 @@ impl Journal {
             segments: RwLock::new(
                 recovered.segments.into_iter().map(|segment| (segment.base, segment)).collect(),
             ),
+            pins: AtomicUsize::new(0),
             next_free: AtomicU64::new(recovered.end),
             free: Mutex::new(recovered.free),
             synced: AtomicU64::new(recovered.end),
@@ -297,31 +300,9 @@ impl Journal {
             return Ok(found);
         }
         let segments = self.shared.segments.read();
-        let Some(segment) = segments.range(..=position).next_back().map(|(_, segment)| segment.clone())
-        else {
-            return Err(JournalError::damaged(
-                &segment::name(position),
-                format!("no segment holds the position {position}"),
-            ));
-        };
+        let segment = segments.range(..=position).next_back().map(|(_, segment)| segment.clone());
         drop(segments);
-        let name = segment::name(segment.base);
-        let offset = segment.offset(position);
-        let failed = |error| JournalError::io("read", &name, error);
-        let mut head = [0; RECORD_HEADER];
-        segment.file.read_at(offset, &mut head).map_err(failed)?;
-        let len = u64::from(batch::u32_at(&head, 0));
-        let damaged = || JournalError::damaged(&name, format!("the record at {position} is damaged"));
-        // The length is not to be trusted yet.
-        if offset + RECORD_HEADER as u64 + len > segment.file.len().map_err(failed)? {
-            return Err(damaged());
-        }
-        let mut payload = vec![0; len as usize];
-        segment.file.read_at(offset + RECORD_HEADER as u64, &mut payload).map_err(failed)?;
-        if batch::record_checksum(position, &payload) != batch::u32_at(&head, 4) {
-            return Err(damaged());
-        }
-        Ok(payload.into())
+        segment.ok_or_else(|| segment::missing(position))?.read(position)
     }
 
     /// A record that is still in memory.
@@ -396,7 +377,7 @@ impl Journal {
     }
 
     /// Releases a segment that nothing refers to: its file is used again or removed. The newest, and those from the
-    /// root on, are kept.
+    /// root on, are kept, and while a copy is made all of them are: they can be released later.
     ///
     /// # Errors
     /// When the disk fails; the segment is gone all the same until the next start.
@@ -404,7 +385,8 @@ impl Journal {
         let segment = {
             let mut segments = self.shared.segments.write();
             let root = self.shared.root.lock().batch;
-            let needed = segments.range(..=root).next_back().is_none_or(|(first, _)| base >= *first)
+            let needed = self.shared.pins.load(Ordering::Relaxed) > 0
+                || segments.range(..=root).next_back().is_none_or(|(first, _)| base >= *first)
                 || segments.keys().next_back() == Some(&base);
             if needed {
                 return Ok(());

@@ -12,7 +12,9 @@
 //! segments that nothing refers to any more.
 
 mod batch;
+mod check;
 mod committer;
+mod copy;
 mod disk;
 mod journal;
 mod recovery;
@@ -21,6 +23,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Checked, check};
 pub use disk::{Directory, Disk, DiskFile};
 #[cfg(any(test, feature = "simulated"))]
 pub use disk::{Failing, Random, SimulatedDisk};

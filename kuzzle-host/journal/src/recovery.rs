@@ -29,6 +29,11 @@ pub(crate) struct Recovered {
 /// valid one beyond such a break shows that it is no torn write but damage: then something synced is lost, and that is
 /// said rather than passed over.
 pub(crate) fn recover(disk: &dyn Disk, record: &mut Visit<'_>) -> Result<Recovered, JournalError> {
+    read(disk, true, record)
+}
+
+/// Does the same; without `repair`, what would be repaired is left as it is.
+pub(crate) fn read(disk: &dyn Disk, repair: bool, record: &mut Visit<'_>) -> Result<Recovered, JournalError> {
     let names = disk.names().map_err(|error| JournalError::io("list the files of", "the journal", error))?;
     let mut bases: Vec<u64> = names.iter().filter_map(|name| segment::base_of(name)).collect();
     bases.sort_unstable();
@@ -40,7 +45,9 @@ pub(crate) fn recover(disk: &dyn Disk, record: &mut Visit<'_>) -> Result<Recover
                 format!("it is missing, while {} exists", segment::name(*base)),
             ));
         }
-        root::write(disk, Root::default()).map_err(|error| JournalError::io("write", "root", error))?;
+        if repair {
+            root::write(disk, Root::default()).map_err(|error| JournalError::io("write", "root", error))?;
+        }
         return Ok(Recovered { segments: Vec::new(), root: Root::default(), end: 0, free, torn: false });
     };
     let mut segments = Vec::new();
@@ -48,6 +55,7 @@ pub(crate) fn recover(disk: &dyn Disk, record: &mut Visit<'_>) -> Result<Recover
         match Segment::open(disk, base)? {
             Some(segment) => segments.push(segment),
             // Only the newest can be unfinished, and then nothing was ever in it.
+            None if !repair => {}
             None => {
                 disk.remove(&segment::name(base))
                     .map_err(|error| JournalError::io("remove", &segment::name(base), error))?;
@@ -85,7 +93,7 @@ pub(crate) fn recover(disk: &dyn Disk, record: &mut Visit<'_>) -> Result<Recover
         if next.is_none() {
             let segment = &mut segments[n];
             let len = segment.offset(end);
-            if segment.len != len {
+            if repair && segment.len != len {
                 // What lies beyond must not be taken for part of the log later.
                 let failed = |error| JournalError::io("cut", &segment::name(segment.base), error);
                 segment.file.set_len(len).map_err(failed)?;
@@ -98,7 +106,7 @@ pub(crate) fn recover(disk: &dyn Disk, record: &mut Visit<'_>) -> Result<Recover
 }
 
 /// Reads a segment from a position on; returns where its batches end.
-fn read_segment(
+pub(crate) fn read_segment(
     segment: &Segment,
     from: u64,
     next: Option<u64>,

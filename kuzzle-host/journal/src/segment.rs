@@ -13,7 +13,9 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::batch::{u32_at, u64_at};
+use bytes::Bytes;
+
+use crate::batch::{self, RECORD_HEADER, u32_at, u64_at};
 use crate::disk::{Disk, DiskFile};
 use crate::journal::JournalError;
 
@@ -48,6 +50,11 @@ pub(crate) fn name(base: u64) -> String {
 /// The base that a file name stands for.
 pub(crate) fn base_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// Says that a position lies in no segment.
+pub(crate) fn missing(position: u64) -> JournalError {
+    JournalError::damaged(&name(position), format!("no segment holds the position {position}"))
 }
 
 impl Segment {
@@ -103,6 +110,27 @@ impl Segment {
     /// Where a position lies in the file.
     pub(crate) fn offset(&self, position: u64) -> u64 {
         position - self.base + SEGMENT_HEADER
+    }
+
+    /// Reads the payload of the record at a position.
+    pub(crate) fn read(&self, position: u64) -> Result<Bytes, JournalError> {
+        let name = name(self.base);
+        let offset = self.offset(position);
+        let failed = |error| JournalError::io("read", &name, error);
+        let mut head = [0; RECORD_HEADER];
+        self.file.read_at(offset, &mut head).map_err(failed)?;
+        let len = u64::from(u32_at(&head, 0));
+        let damaged = || JournalError::damaged(&name, format!("the record at {position} is damaged"));
+        // The length is not to be trusted yet.
+        if offset + RECORD_HEADER as u64 + len > self.file.len().map_err(failed)? {
+            return Err(damaged());
+        }
+        let mut payload = vec![0; len as usize];
+        self.file.read_at(offset + RECORD_HEADER as u64, &mut payload).map_err(failed)?;
+        if batch::record_checksum(position, &payload) != u32_at(&head, 4) {
+            return Err(damaged());
+        }
+        Ok(payload.into())
     }
 
     /// Writes bytes at a position, after taking the space for them.

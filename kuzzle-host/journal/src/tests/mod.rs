@@ -1,5 +1,7 @@
 //! Crash tests on a disk that loses what was not synced, and trouble with the disk.
 
+mod copies;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
