@@ -67,4 +67,4 @@ pub use publish::{Accepted, Body, Publish};
 pub use queue::Outcome;
 pub use session::{EXPIRY_NEVER, SessionAttach};
 pub use settle::{Settle, consumer_name};
-pub use store::StoreError;
+pub use store::{Checked, StoreError, check};

@@ -7,6 +7,7 @@
 //! the log: removals change the memory first; additions are appended under the lock of what they add to, or within the
 //! gate, which a picture waits for before it begins.
 
+mod check;
 mod paging;
 mod record;
 mod recovery;
@@ -28,6 +29,7 @@ use crate::options::Options;
 use crate::queue::{Queue, Slot};
 use crate::session::Session;
 
+pub use check::{Checked, check};
 use record::{Writer, entry_flag, kind, message_flag};
 pub(crate) use recovery::Recovered;
 

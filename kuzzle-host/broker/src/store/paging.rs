@@ -37,7 +37,7 @@ impl Store {
 }
 
 /// The message of a record.
-fn parse(payload: &Bytes, id: u64) -> Option<NewMessage> {
+pub(super) fn parse(payload: &Bytes, id: u64) -> Option<NewMessage> {
     let mut reader = Reader(payload);
     let found = reader.u8()?;
     if !matches!(found, kind::MESSAGE | kind::MOVED) || reader.u64()? != id {

@@ -27,18 +27,18 @@ pub(crate) struct Recovered {
     clean: bool,
     complete: bool,
     vhosts: Vec<ByteString>,
-    exchanges: BTreeMap<(ByteString, ByteString), ExchangeRecord>,
+    pub(super) exchanges: BTreeMap<(ByteString, ByteString), ExchangeRecord>,
     bindings: Vec<(ByteString, BindingRecord)>,
-    queues: BTreeMap<u64, QueueRecord>,
-    entries: HashMap<u64, BTreeMap<u64, EntryFound>>,
+    pub(super) queues: BTreeMap<u64, QueueRecord>,
+    pub(super) entries: HashMap<u64, BTreeMap<u64, EntryFound>>,
     messages: HashMap<u64, Arc<Stored>>,
-    retained: HashMap<(ByteString, ByteString, ByteString), RetainedFound>,
-    sessions: BTreeMap<u64, SessionRecord>,
+    pub(super) retained: HashMap<(ByteString, ByteString, ByteString), RetainedFound>,
+    pub(super) sessions: BTreeMap<u64, SessionRecord>,
     /// Keys and notes of sessions, which may come before the session itself.
     kept: HashMap<u64, Kept>,
 }
 
-struct ExchangeRecord {
+pub(super) struct ExchangeRecord {
     kind: ExchangeKind,
     flags: u8,
     arguments: Bytes,
@@ -59,16 +59,16 @@ enum TargetRecord {
     Exchange(ByteString),
 }
 
-struct QueueRecord {
+pub(super) struct QueueRecord {
     vhost: ByteString,
-    name: ByteString,
+    pub(super) name: ByteString,
     auto_delete: bool,
-    session: u64,
+    pub(super) session: u64,
     arguments: Bytes,
 }
 
-struct EntryFound {
-    stored: Arc<Stored>,
+pub(super) struct EntryFound {
+    pub(super) stored: Arc<Stored>,
     size: u32,
     priority: u8,
     expires_at: u64,
@@ -77,15 +77,15 @@ struct EntryFound {
     bindings: Vec<u64>,
 }
 
-struct RetainedFound {
-    stored: Arc<Stored>,
+pub(super) struct RetainedFound {
+    pub(super) stored: Arc<Stored>,
     size: u32,
     priority: u8,
     expires_at: u64,
     persistent: bool,
 }
 
-struct SessionRecord {
+pub(super) struct SessionRecord {
     vhost: ByteString,
     name: ByteString,
     queue: u64,

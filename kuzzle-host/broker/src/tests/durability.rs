@@ -4,16 +4,16 @@ use kuzzle_journal::{Failing, SimulatedDisk};
 
 use super::*;
 
-fn small() -> Options {
+pub(super) fn small() -> Options {
     Options { segment_bytes: 64 << 10, disk_free_min_bytes: 0, ..Options::default() }
 }
 
-fn durable<'a>(name: &'a str) -> QueueDeclare<'a> {
+pub(super) fn durable<'a>(name: &'a str) -> QueueDeclare<'a> {
     QueueDeclare { name, durable: true, ..QueueDeclare::default() }
 }
 
 /// Makes one of everything.
-fn build(fixture: &Fixture) {
+pub(super) fn build(fixture: &Fixture) {
     fixture.broker.create_vhost("second");
     let client = fixture.client();
     let exchange = ExchangeDeclare { name: "e", kind: "topic", durable: true, ..ExchangeDeclare::default() };
@@ -80,7 +80,7 @@ fn build(fixture: &Fixture) {
 }
 
 /// Checks one of everything. With `clean` nothing was delivered.
-fn check(fixture: &Fixture, clean: bool) {
+pub(super) fn check(fixture: &Fixture, clean: bool) {
     assert_eq!(fixture.broker.vhosts(), ["/".into(), "second".into()]);
     let client = fixture.client();
     let names: Vec<_> = fixture.broker.queues(None).into_iter().map(|info| info.name.to_string()).collect();

@@ -1,6 +1,7 @@
 //! The rules of the broker, asked through its links.
 
 mod consumers;
+mod copies;
 mod declarations;
 mod durability;
 mod exactly_once;
