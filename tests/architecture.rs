@@ -67,6 +67,14 @@ const RULES: &[Rule] = &[
         unsaid: CLOCK,
     },
     Rule {
+        packages: &["kuzzle-realtime"],
+        name: "realtime",
+        never: "documents' storage, users and rights, HTTP, plugins, files, time of day",
+        may: &["kuzzle-model"],
+        without: SOCKETS_AND_PLUGINS,
+        unsaid: CLOCK,
+    },
+    Rule {
         packages: &["kuzzle-documents"],
         name: "documents, broker",
         never: "each other, users and rights, HTTP, plugins",
