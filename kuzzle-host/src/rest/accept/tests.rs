@@ -105,7 +105,12 @@ async fn documents_are_written_and_read() {
     assert!(answer.contains(r#""_source":{"age":36,"name":"Ada"}"#), "{answer}");
     let answer = server.ask("HEAD", "/api/1.0/i/c/1", "", "").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"), "{answer}");
-    let answer = server.ask("POST", "/api/1.0/i/c/_search", JSON, "{}").await;
+    let answer = server.ask("POST", "/api/1.0/i/_refresh", JSON, "").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer =
+        server.ask("POST", "/api/1.0/i/c/_search", JSON, r#"{"filter":{"term":{"name":"ada"}}}"#).await;
+    assert!(answer.contains(r#""_source":{"age":36,"name":"Ada"}"#), "{answer}");
+    let answer = server.ask("POST", "/api/1.0/i/c", JSON, "{}").await;
     assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
 }
 
