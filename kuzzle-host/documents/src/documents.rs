@@ -165,7 +165,7 @@ impl Documents {
     pub fn write_all(
         &self,
         writes: Vec<Write>,
-    ) -> impl Future<Output = Vec<Result<Written, Error>>> + Send + 'static {
+    ) -> impl Future<Output = Vec<Result<Written, Error>>> + Send + use<> {
         let documents = self.clone();
         let mut answers = Vec::with_capacity(writes.len());
         let mut writes = writes.into_iter();
@@ -193,7 +193,7 @@ impl Documents {
         index: &str,
         collection: &str,
         body: &Value,
-    ) -> impl Future<Output = Result<Value, Error>> + Send + 'static {
+    ) -> impl Future<Output = Result<Value, Error>> + Send + use<> {
         let began = Instant::now();
         let found = self.find(index, collection, Search::parse(body), Place::search);
         async move {
@@ -208,7 +208,7 @@ impl Documents {
         index: &str,
         collection: &str,
         body: &Value,
-    ) -> impl Future<Output = Result<u64, Error>> + Send + 'static {
+    ) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
         self.find(index, collection, Search::parse_count(body), Place::count)
     }
 
@@ -222,7 +222,7 @@ impl Documents {
         index: &str,
         collection: &str,
         body: &Value,
-    ) -> impl Future<Output = Result<Vec<Written>, Error>> + Send + 'static {
+    ) -> impl Future<Output = Result<Vec<Written>, Error>> + Send + use<> {
         let found = self.find(index, collection, Search::parse_count(body), Place::select);
         let (documents, index, collection) = (self.clone(), index.to_owned(), collection.to_owned());
         async move {
@@ -233,13 +233,16 @@ impl Documents {
         }
     }
 
-    fn find<T: Send + 'static>(
+    fn find<T: Send + 'static, R>(
         &self,
         index: &str,
         collection: &str,
         search: kuzzle_search::Result<Search>,
-        run: impl FnOnce(&Place, &Shared, &Search, &Cancelled) -> Result<T, Error> + Send + 'static,
-    ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
+        run: R,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, R>
+    where
+        R: FnOnce(&Place, &Shared, &Search, &Cancelled) -> Result<T, Error> + Send + 'static,
+    {
         let shared = &self.inner.shared;
         let place = Place::find(shared, index, collection);
         let running = place.and_then(|place| Ok((place, search?))).map(|(place, search)| {

@@ -58,10 +58,13 @@ impl Drop for Guard {
 impl Pool {
     /// Runs something that takes long on a thread of the pool. Dropping the future cancels it: it does not begin, or
     /// finds the flag set.
-    pub(crate) fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static, W>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Cancelled) -> Result<T, Error> + Send + 'static,
-    ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
+        work: W,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W>
+    where
+        W: FnOnce(&Cancelled) -> Result<T, Error> + Send + 'static,
+    {
         let cancelled = Cancelled::default();
         let guard = Guard(cancelled.clone());
         let (answer, receiver) = oneshot::channel();

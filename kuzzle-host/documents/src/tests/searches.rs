@@ -233,3 +233,34 @@ fn documents_of_an_older_format_get_their_mapping_and_count() {
         documents.close();
     }
 }
+
+#[test]
+fn a_search_sees_what_there_was_when_it_was_asked() {
+    let documents = open(&SimulatedDisk::default());
+    auto_refresh(&documents, true);
+    put(&documents, "a", json!({"n": 1})).unwrap();
+    // On threads of its own, and yet before the write that follows it.
+    let asked: Vec<_> = (0..50)
+        .map(|_| documents.count("index", "collection", &json!({"query": {"term": {"n": 1}}})))
+        .collect();
+    put(&documents, "a", json!({"n": 2, "new": true})).unwrap();
+    for answer in asked {
+        assert_eq!(wait(answer), Ok(1));
+    }
+    assert_eq!(count(&documents, json!({"query": {"term": {"new": true}}})), 1);
+}
+
+#[test]
+fn more_documents_than_are_kept_score_as_few_do() {
+    let documents = open(&SimulatedDisk::default());
+    let source = |n: u64| json!({"text": if n.is_multiple_of(2_000) { "rare" } else { "common" }});
+    let all = (0..6_001).map(|n| create_or_replace(&n.to_string(), source(n))).collect();
+    assert!(wait(documents.write_all(all)).into_iter().all(|answer| answer.is_ok()));
+    documents.refresh("index").unwrap();
+    let body = json!({"query": {"match": {"text": "rare"}}});
+    let found = wait(documents.search("index", "collection", &body)).unwrap();
+    assert_eq!(found["total"], 4);
+    // One term in a field of one token: its weight by rarity is all that counts.
+    let expected = (6_001f64 / 5.0).ln() + 1.0;
+    assert!((found["max_score"].as_f64().unwrap() - expected).abs() < 1e-4, "{}", found["max_score"]);
+}
