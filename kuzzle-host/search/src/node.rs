@@ -274,10 +274,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(crate) fn refuse(&mut self, keys: &[&'static str]) -> Result<()> {
+    /// Refuses members that the query language has and this crate has not; they are not named among what is known.
+    pub(crate) fn refuse(&self, keys: &[&str]) -> Result<()> {
         for key in keys {
-            if let Some(node) = self.take_null(key) {
-                return Err(node.unsupported(&format!("`{key}` of `{}`", self.of)));
+            if let Some(value) = self.map.get(*key) {
+                return Err(self.node.key(key, value).unsupported(&format!("`{key}` of `{}`", self.of)));
             }
         }
         Ok(())

@@ -233,7 +233,11 @@ fn what_is_not_there_is_refused_by_name() {
     for (body, message) in [
         (json!({"facets": {}}), "not supported here: `facets` of `search`, at `/facets`"),
         (json!({"explain": true}), "not supported here: `explain`, at `/explain`"),
-        (json!({"qery": {}}), "unknown key `qery` in `search`; known here: `_source`, "),
+        (
+            json!({"qery": {}}),
+            "unknown key `qery` in `search`; known here: `_source`, `aggregations`, `aggs`, `explain`, `fields`, `filter`, `from`, \
+             `highlight`, `min_score`, `post_filter`, `query`, `size`, `sort`, `timeout`, `track_scores`, `version`, at",
+        ),
         (
             json!({"filter": {"match_all": {}}, "post_filter": {"match_all": {}}}),
             "`post_filter` and `filter` are one option of `search`: give one, at the root",
