@@ -17,8 +17,9 @@ use crate::step::Step;
 /// before it, and none is taken back when another fails. Lines that make no sense are refused before anything is done.
 pub(super) fn import(core: &Core, mut request: Request, origin: &Origin) -> Step {
     let started = Instant::now();
-    arguments::supply_defaults(&mut request, origin);
-    let actions = match read(&request) {
+    // Unlike a single write, an import that names no index may need none: each action may name its own.
+    let index = request.index.as_deref().or(origin.defaults.index.as_deref());
+    let actions = match read(&request, index) {
         Ok(actions) => actions,
         Err(error) => return Step::failure(request, error),
     };
@@ -73,7 +74,7 @@ fn invalid(place: usize, reason: impl std::fmt::Display) -> ApiError {
 }
 
 /// Reads all lines and leaves them where they are, so that an error can repeat them.
-fn read(request: &Request) -> Result<Vec<Action>, ApiError> {
+fn read(request: &Request, index: Option<&str>) -> Result<Vec<Action>, ApiError> {
     let lines = match &request.body {
         Value::Array(lines) if !lines.is_empty() => lines,
         Value::Null | Value::Array(_) => return Err(ApiError::bulk_missing()),
@@ -83,7 +84,7 @@ fn read(request: &Request) -> Result<Vec<Action>, ApiError> {
     let mut actions = Vec::with_capacity(lines.len().div_ceil(2));
     let mut place = 0;
     while let Some(line) = lines.get(place) {
-        let mut action = read_action(request, place, line)?;
+        let mut action = read_action(place, line, index, request.collection.as_deref())?;
         place += 1;
         if action.kind != Kind::Delete {
             let named = read_source(action.kind, place, lines.get(place))?;
@@ -96,7 +97,13 @@ fn read(request: &Request) -> Result<Vec<Action>, ApiError> {
     Ok(actions)
 }
 
-fn read_action(request: &Request, place: usize, line: &Value) -> Result<Action, ApiError> {
+/// Reads the line of an action; `index` and `collection` are what it may leave out.
+fn read_action(
+    place: usize,
+    line: &Value,
+    index: Option<&str>,
+    collection: Option<&str>,
+) -> Result<Action, ApiError> {
     const EXPECTED: &str = "expected an action: an object with one of `index`, `create`, `update`, `delete`";
     let Value::Object(line) = line else {
         return Err(invalid(place, format!("found {}, {EXPECTED}", kind_of(line))));
@@ -126,8 +133,8 @@ fn read_action(request: &Request, place: usize, line: &Value) -> Result<Action, 
             ));
         }
     }
-    let index = name_in(place, target, "_index")?.or_else(|| request.index.clone());
-    let collection = name_in(place, target, "_type")?.or_else(|| request.collection.clone());
+    let index = name_in(place, target, "_index")?.or_else(|| index.map(str::to_owned));
+    let collection = name_in(place, target, "_type")?.or_else(|| collection.map(str::to_owned));
     let (Some(index), Some(collection)) = (index, collection) else {
         return Err(ApiError::bulk_no_collection().with_details(json!({"line": place + 1})));
     };
