@@ -3,42 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kuzzle_tests::server::{amqp, free_port, mqtt, socketio, stomp};
-use kuzzle_tests::{Server, ServerOptions, node, run_for_text};
+use kuzzle_tests::EveryProtocol;
+use kuzzle_tests::every_protocol::PROTOCOLS;
 use serde_json::{Value, json};
-
-/// In the order of the tables, and of the scripts' arguments.
-const PROTOCOLS: [&str; 5] = ["REST", "socket.io", "AMQP", "MQTT", "STOMP"];
-
-struct Served {
-    server: Server,
-    ports: [u16; 4],
-}
-
-impl Served {
-    fn start() -> Self {
-        let ports = [free_port(), free_port(), free_port(), free_port()];
-        let plugins = [socketio(ports[0]), amqp(ports[1]), mqtt(ports[2]), stomp(ports[3])];
-        let server = ServerOptions::with_plugins(plugins.concat()).start();
-        for instance in ["socketio", "amqp", "mqtt", "stomp"] {
-            server.wait_for_state(instance, "running");
-        }
-        Self { server, ports }
-    }
-
-    fn run(&self, script: &str) -> String {
-        let ports = [&[self.server.rest().port()][..], &self.ports].concat();
-        run_for_text(&mut node(None, "cross", script, ports.iter().map(u16::to_string)))
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            assert!(!self.server.log().contains("panicked"), "{}", self.server.log());
-        }
-    }
-}
 
 /// Every protocol asks, and every protocol hears of it. What that means depends on both:
 ///
@@ -55,7 +22,7 @@ impl Drop for Served {
 ///   and once to a second client of the same protocol.
 #[test]
 fn what_is_asked_over_one_protocol_is_heard_over_each() {
-    let said = Served::start().run("answers.js");
+    let said = EveryProtocol::start().run("answers.js");
     let mut cells = BTreeMap::new();
     for line in said.lines() {
         let [from, over, how] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -85,7 +52,7 @@ fn what_is_asked_over_one_protocol_is_heard_over_each() {
 /// a service of AMQP finds it in the header `x-reply-to-topic`, and a client of AMQP names it there.
 #[test]
 fn a_service_of_one_protocol_answers_clients_of_each() {
-    let said = Served::start().run("services.js");
+    let said = EveryProtocol::start().run("services.js");
     let mut addresses = BTreeMap::new();
     for line in said.lines() {
         let [from, service, address] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -105,7 +72,7 @@ fn a_service_of_one_protocol_answers_clients_of_each() {
 /// lost to its consumers alone.
 #[test]
 fn properties_and_headers_arrive_over_every_protocol() {
-    let said = Served::start().run("mapping.js");
+    let said = EveryProtocol::start().run("mapping.js");
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
     for line in said.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
