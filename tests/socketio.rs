@@ -113,6 +113,11 @@ fn the_sdk_of_2016() {
 }
 
 #[test]
+fn the_sdk_of_2016_searches() {
+    Served::start().run("sdk_documents.js", &[]);
+}
+
+#[test]
 fn clients_come_back_after_the_protocol_was_off() {
     let served = Served::start();
     let mut clients: Vec<(String, Process)> = Vec::new();

@@ -41,26 +41,71 @@ class Inbox {
   }
 }
 
+// Verb and path below `/api/1.0` of each action that has one.
+const ROUTES = {
+  write: {
+    create: (r) => (r._id ? ['PUT', `/${r.index}/${r.collection}/${r._id}/_create`] : ['POST', `/${r.index}/${r.collection}/_create`]),
+    createOrReplace: (r) => ['PUT', `/${r.index}/${r.collection}/${r._id}`],
+    replace: (r) => ['PUT', `/${r.index}/${r.collection}/${r._id}/_replace`],
+    update: (r) => ['PUT', `/${r.index}/${r.collection}/${r._id}/_update`],
+    delete: (r) => ['DELETE', `/${r.index}/${r.collection}/${r._id}`],
+    deleteByQuery: (r) => ['DELETE', `/${r.index}/${r.collection}/_query`],
+    createCollection: (r) => ['PUT', `/${r.index}/${r.collection}`],
+  },
+  read: {
+    get: (r) => ['GET', `/${r.index}/${r.collection}/${r._id}`],
+    search: (r) => ['POST', `/${r.index}/${r.collection}/_search`],
+    count: (r) => ['POST', `/${r.index}/${r.collection}/_count`],
+    listCollections: (r) => ['GET', `/${r.index}/_listCollections/${r.body.type}`],
+    listIndexes: () => ['GET', '/_listIndexes'],
+    now: () => ['GET', '/_now'],
+    serverInfo: () => ['GET', '/../_serverInfo'],
+  },
+  bulk: {
+    import: (r) => ['POST', `${r.index ? `/${r.index}` : ''}${r.collection ? `/${r.collection}` : ''}/_bulk`],
+  },
+  admin: {
+    createIndex: (r) => ['PUT', `/${r.index}`],
+    deleteIndex: (r) => ['DELETE', `/${r.index}`],
+    deleteIndexes: () => ['DELETE', '/_deleteIndexes'],
+    updateMapping: (r) => ['PUT', `/${r.index}/${r.collection}/_mapping`],
+    getMapping: (r) => ['GET', `/${r.index}/${r.collection}/_mapping`],
+    truncateCollection: (r) => ['DELETE', `/${r.index}/${r.collection}/_truncate`],
+    refreshIndex: (r) => ['POST', `/${r.index}/_refresh`],
+    getAutoRefresh: (r) => ['GET', `/${r.index}/_autoRefresh`],
+    setAutoRefresh: (r) => ['POST', `/${r.index}/_autoRefresh`],
+  },
+};
+
 class Rest {
   static async connect(ports) {
     return Object.assign(new Rest(), { port: ports.rest });
   }
 
+  // The body of a request, and its metadata where it has some, are the payload.
   ask(request) {
-    const { index, collection, action, _id: id, body } = request;
-    const paths = { createOrReplace: ['PUT', `/${id}`], get: ['GET', `/${id}`] };
-    const [method, path] = paths[action];
+    const [method, path] = ROUTES[request.controller][request.action](request);
+    const payload = request.metadata ? { body: request.body || {}, metadata: request.metadata } : request.body;
+    const text = payload === undefined ? '' : JSON.stringify(payload);
     return within(new Promise((resolve, reject) => {
       const sent = http.request({
-        port: this.port, host: '127.0.0.1', method, path: `/api/1.0/${index}/${collection}${path}`,
-        headers: { 'Content-Type': 'application/json' },
+        port: this.port, host: '127.0.0.1', method, path: new URL(`http://x/api/1.0${path}`).pathname,
+        // Node tells no length by itself where a body is unusual.
+        headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) },
       }, (answer) => {
         const chunks = [];
         answer.on('data', (chunk) => chunks.push(chunk));
-        answer.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString())));
+        answer.on('end', () => {
+          const said = Buffer.concat(chunks).toString();
+          try {
+            const response = JSON.parse(said);
+            if (response.status !== answer.statusCode) throw new Error(`HTTP status ${answer.statusCode}`);
+            resolve(response);
+          } catch (error) { reject(new Error(`${method} ${path}: ${error.message}: ${said}`)); }
+        });
       });
       sent.on('error', reject);
-      sent.end(body ? JSON.stringify(body) : undefined);
+      sent.end(text);
     }), 'an answer over REST');
   }
 
