@@ -81,7 +81,8 @@ fn wait_to_retry(shared: &Shared, pause: Duration, error: &StoreError) -> Durati
     (pause * 2).min(RETRY_PAUSE_MAX)
 }
 
-fn changes_of(layer: &Layer, store: &dyn Store) -> Result<Vec<Change>, StoreError> {
+/// What a layer changes in a store that has all before it.
+pub(crate) fn changes_of(layer: &Layer, store: &dyn Store) -> Result<Vec<Change>, StoreError> {
     let removed: HashSet<CollectionId> = layer
         .names
         .iter()

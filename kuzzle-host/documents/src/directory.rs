@@ -27,9 +27,20 @@ const LOCK_NAME: &str = "LOCK";
 
 /// Holds a data directory for this process until it is dropped.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock {
+pub struct DirectoryLock {
     /// The lock goes when the file is closed, by whatever way the process ends.
     _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the documents in a directory for this process alone, if they have ever been used; none where they were not,
+    /// as in a backup, which nobody can be using. Nothing is made.
+    ///
+    /// # Errors
+    /// When another process has them, or the lock file cannot be opened.
+    pub fn of_used(path: &Path) -> Result<Option<Self>, OpenError> {
+        if path.join(LOCK_NAME).exists() { lock(path).map(Some) } else { Ok(None) }
+    }
 }
 
 /// Makes the directory where it is missing, and takes it for this process alone.
@@ -73,21 +84,14 @@ pub(crate) struct Opened {
 
 /// Opens the files, making them where there are none.
 pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Opened, OpenError> {
-    let segment_bytes = (options.journal_bytes / 2).max(SEGMENT_MIN_BYTES);
     let contents = check_format(&**disk, path)?;
     if contents == Contents::None {
-        create(disk, path, segment_bytes)?;
+        create(disk, path, options)?;
     }
     let store_failed = |error| store_failed(path, "open", error);
     let store = RedbStore::open(Arc::clone(disk), options.cache_bytes).map_err(store_failed)?;
     let mut loaded = checkpoint::load(&store).map_err(store_failed)?;
-    let (journal, mut recovered) =
-        Journal::open(&**disk, segment_bytes, loaded.applied).map_err(|error| match error {
-            RecoveryError::Io { file, error } => {
-                OpenError::Io { doing: "read the journal", path: path.join(file), source: error }
-            }
-            RecoveryError::Damaged { file, reason } => OpenError::Corrupt { path: path.join(file), reason },
-        })?;
+    let (journal, mut recovered) = open_journal(&**disk, path, options, loaded.applied)?;
     if contents == Contents::Older {
         tracing::info!("learning the mappings of documents that an older version stored");
         checkpoint::migrate(&store, &mut loaded).map_err(store_failed)?;
@@ -106,6 +110,30 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
         write_format(disk.open(FORMAT_NAME), path)?;
     }
     Ok(Opened { store, journal, catalogue, counts, recovered })
+}
+
+fn open_journal(
+    disk: &dyn Disk,
+    path: &Path,
+    options: &Options,
+    applied: u64,
+) -> Result<(Journal, Recovered), OpenError> {
+    Journal::open(disk, segment_bytes(options), applied).map_err(|error| match error {
+        RecoveryError::Io { file, error } => {
+            OpenError::Io { doing: "read the journal", path: path.join(file), source: error }
+        }
+        RecoveryError::Damaged { file, reason } => OpenError::Corrupt { path: path.join(file), reason },
+    })
+}
+
+/// The writes in the journal after number `applied`.
+pub(crate) fn read_journal(
+    disk: &dyn Disk,
+    path: &Path,
+    options: &Options,
+    applied: u64,
+) -> Result<Recovered, OpenError> {
+    open_journal(disk, path, options, applied).map(|(_, recovered)| recovered)
 }
 
 /// What the documents in a journal of format 1 add to the mappings.
@@ -133,7 +161,7 @@ fn learn(catalogue: &mut Catalogue, ops: &[Op]) -> Vec<Op> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Contents {
+pub(crate) enum Contents {
     /// Nothing that was ever used.
     None,
     /// Files of the format this version writes.
@@ -144,7 +172,7 @@ enum Contents {
 
 /// Looks what the directory holds. The format is written before anything else, and the store gets its name after all
 /// else is in place: where the store is, the format must be.
-fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
+pub(crate) fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
     let format = path.join(FORMAT_NAME);
     let io_failed = |source| OpenError::Io { doing: "read", path: format.clone(), source };
     let has_store = match disk.open(STORE_NAME) {
@@ -179,11 +207,25 @@ fn check_format(disk: &dyn Disk, path: &Path) -> Result<Contents, OpenError> {
     }
 }
 
-fn create(disk: &Arc<dyn Disk>, path: &Path, segment_bytes: u64) -> Result<(), OpenError> {
-    let io_failed = |doing, source| OpenError::Io { doing, path: path.to_owned(), source };
-    write_format(disk.create(FORMAT_NAME), path)?;
-    Journal::create(&**disk, segment_bytes).map_err(|error| io_failed("make the journal in", error))?;
+fn create(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<(), OpenError> {
+    begin(&**disk, path, options)?;
     RedbStore::create(&**disk).map_err(|error| store_failed(path, "make the store in", error))
+}
+
+/// Makes all but the store, whose name says that the directory is whole.
+pub(crate) fn begin(disk: &dyn Disk, path: &Path, options: &Options) -> Result<(), OpenError> {
+    write_format(disk.create(FORMAT_NAME), path)?;
+    Journal::create(disk, segment_bytes(options)).map_err(|source| OpenError::Io {
+        doing: "make the journal in",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(())
+}
+
+/// Size of one of the two files of the journal.
+pub(crate) fn segment_bytes(options: &Options) -> u64 {
+    (options.journal_bytes / 2).max(SEGMENT_MIN_BYTES)
 }
 
 fn write_format(file: io::Result<Arc<dyn DiskFile>>, path: &Path) -> Result<(), OpenError> {

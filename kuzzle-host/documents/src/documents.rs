@@ -122,6 +122,10 @@ impl Documents {
         Ok(Self { inner: Arc::new(Inner { shared, pool, threads, lock: Mutex::new(lock) }) })
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
     /// Reads a document; none when it, its collection or its index does not exist.
     pub fn get(&self, index: &str, collection: &str, id: &str) -> Result<Option<Document>, Error> {
         let shared = &self.inner.shared;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::documents::{Documents, Health};
 use crate::error::Error;
+use crate::export::Page;
 use crate::write::{Document, Write, Written};
 
 /// An answer that takes time. Dropping it gives up a search, and takes no write back.
@@ -79,6 +80,16 @@ pub trait DocumentEngine: Send + Sync + 'static {
     /// Names of the collections of an index, sorted, if there is such a one.
     fn collections(&self, index: &str) -> Answer<Result<Option<Vec<String>>, Error>>;
 
+    /// Reads documents of a collection in the order of their ids, as they are stored now.
+    fn page(
+        &self,
+        index: &str,
+        collection: &str,
+        after: Option<&str>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Answer<Result<Page, Error>>;
+
     /// What it is and how it does.
     fn info(&self) -> Answer<EngineInfo>;
 }
@@ -131,6 +142,17 @@ impl DocumentEngine for Documents {
 
     fn collections(&self, index: &str) -> Answer<Result<Option<Vec<String>>, Error>> {
         Answer::Now(Ok(Documents::collections(self, index)))
+    }
+
+    fn page(
+        &self,
+        index: &str,
+        collection: &str,
+        after: Option<&str>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Answer<Result<Page, Error>> {
+        Answer::Now(Documents::page(self, index, collection, after, count_max, bytes_max))
     }
 
     fn info(&self) -> Answer<EngineInfo> {

@@ -7,7 +7,9 @@
 //! The crate knows nothing of users, rights, protocols or HTTP. The texts of its errors are those that clients of
 //! the search engine behind the original server saw, since client code matches on them.
 
+mod backup;
 mod catalogue;
+mod check;
 mod checkpoint;
 mod committer;
 mod directory;
@@ -16,6 +18,7 @@ mod documents;
 mod engine;
 mod error;
 mod evaluate;
+mod export;
 mod finding;
 mod id;
 mod journal;
@@ -36,9 +39,13 @@ mod tests;
 mod visible;
 mod write;
 
+pub use backup::BackupError;
+pub use check::{CheckReport, Finding, Severity};
+pub use directory::DirectoryLock;
 pub use documents::{Documents, Health};
 pub use engine::{Answer, DocumentEngine, EngineInfo, Pending};
 pub use error::{Error, OpenError};
+pub use export::Page;
 pub use limits::*;
 pub use options::{Options, SyncPolicy};
 pub use write::{Document, Write, Written};

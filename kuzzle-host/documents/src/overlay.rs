@@ -7,7 +7,7 @@ use crate::op::Op;
 use crate::record::{CollectionId, Key, Record};
 
 /// The writes of one journal file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Layer {
     /// Documents as they are after the writes; none where the document was removed.
     pub(crate) documents: HashMap<Key, Option<Record>>,

@@ -4,12 +4,14 @@
 mod directory;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod unchanged;
 
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
 pub(crate) use directory::Directory;
+pub(crate) use unchanged::Unchanged;
 
 /// A flat directory of files.
 pub(crate) trait Disk: Debug + Send + Sync {

@@ -5,7 +5,7 @@ mod redb;
 
 use bytes::Bytes;
 
-pub(crate) use self::redb::{RedbStore, STORE_NAME};
+pub(crate) use self::redb::{RedbStore, STORE_NAME, check_integrity};
 
 /// The two ordered maps of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +14,11 @@ pub(crate) enum Space {
     Documents,
     /// Names of indexes and collections, and the store's own notes.
     Catalogue,
+}
+
+impl Space {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Documents, Self::Catalogue];
 }
 
 /// One change of a batch.
@@ -63,6 +68,18 @@ pub(crate) trait Store: Send + Sync {
     /// Applies all changes in order, or none; on stable storage when it returns.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
 
+    /// The state after the last commit, which stays as it is whatever is committed later.
+    fn picture(&self) -> Result<Box<dyn Picture>, StoreError>;
+
     /// Closes the files; whatever is asked later is refused.
     fn close(&self);
+}
+
+/// One state of a store.
+pub(crate) trait Picture {
+    /// Calls `each` for every pair of a space in key order, until it says no.
+    fn walk(&self, space: Space, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError>;
+
+    /// Whether what was read is what the store held. It is not when the store was opened anew in between.
+    fn is_valid(&self) -> bool;
 }

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
 use super::backend::Backend;
-use super::{Change, Space, Store, StoreError};
+use super::{Change, Picture, Space, Store, StoreError};
 use crate::disk::Disk;
 
 /// Name of the file.
@@ -33,10 +33,12 @@ const READ_TRIES: usize = 3;
 /// See the module.
 pub(crate) struct RedbStore {
     disk: Arc<dyn Disk>,
+    /// Of the file.
+    name: &'static str,
     cache_bytes: usize,
     opened: RwLock<State>,
     /// Grows with each opening, so that of many who meet an error one opens anew.
-    openings: AtomicU64,
+    openings: Arc<AtomicU64>,
 }
 
 enum State {
@@ -63,23 +65,38 @@ impl RedbStore {
     pub(crate) fn create(disk: &dyn Disk) -> Result<(), StoreError> {
         let file = disk.create(UNFINISHED_NAME).map_err(StoreError::Io)?;
         let database = Database::builder().create_with_backend(Backend(file)).map_err(convert)?;
-        let mut transaction = database.begin_write().map_err(convert)?;
-        transaction.set_quick_repair(true);
-        transaction.open_table(DOCUMENTS).map_err(convert)?;
-        transaction.open_table(CATALOGUE).map_err(convert)?;
-        transaction.commit().map_err(convert)?;
+        make_tables(&database)?;
         drop(database);
         disk.rename(UNFINISHED_NAME, STORE_NAME).map_err(StoreError::Io)
     }
 
+    /// Makes the file, which is to be filled before it is given its name by [`RedbStore::finish`].
+    pub(crate) fn begin(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Self, StoreError> {
+        let file = disk.create(UNFINISHED_NAME).map_err(StoreError::Io)?;
+        make_tables(&Database::builder().create_with_backend(Backend(file)).map_err(convert)?)?;
+        Self::open_named(Arc::clone(disk), UNFINISHED_NAME, cache_bytes)
+    }
+
+    /// Closes a file that was begun and gives it its name, with all of it on stable storage.
+    pub(crate) fn finish(self) -> Result<(), StoreError> {
+        self.close();
+        self.disk.open(UNFINISHED_NAME).and_then(|file| file.sync()).map_err(StoreError::Io)?;
+        self.disk.rename(UNFINISHED_NAME, STORE_NAME).map_err(StoreError::Io)
+    }
+
     /// Opens the file, `NotFound` when there is none.
     pub(crate) fn open(disk: Arc<dyn Disk>, cache_bytes: usize) -> Result<Self, StoreError> {
-        let opened = Opened::new(&*disk, cache_bytes)?;
+        Self::open_named(disk, STORE_NAME, cache_bytes)
+    }
+
+    fn open_named(disk: Arc<dyn Disk>, name: &'static str, cache_bytes: usize) -> Result<Self, StoreError> {
+        let opened = Opened::new(&*disk, name, cache_bytes)?;
         Ok(Self {
             disk,
+            name,
             cache_bytes,
             opened: RwLock::new(State::Open(Box::new(opened))),
-            openings: AtomicU64::new(0),
+            openings: Arc::default(),
         })
     }
 
@@ -114,7 +131,7 @@ impl RedbStore {
         };
         if due {
             *state = State::Failed;
-            *state = State::Open(Box::new(Opened::new(&*self.disk, self.cache_bytes)?));
+            *state = State::Open(Box::new(Opened::new(&*self.disk, self.name, self.cache_bytes)?));
             self.openings.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
@@ -122,8 +139,8 @@ impl RedbStore {
 }
 
 impl Opened {
-    fn new(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, StoreError> {
-        let file = disk.open(STORE_NAME).map_err(StoreError::Io)?;
+    fn new(disk: &dyn Disk, name: &str, cache_bytes: usize) -> Result<Self, StoreError> {
+        let file = disk.open(name).map_err(StoreError::Io)?;
         if file.len().map_err(StoreError::Io)? == 0 {
             // redb would take an empty file for a new one.
             return Err(StoreError::Corrupt("the file is empty".to_owned()));
@@ -137,6 +154,15 @@ impl Opened {
         let snapshot = RwLock::new(unpanicked(|| Snapshot::new(&database))?);
         Ok(Self { snapshot, database })
     }
+}
+
+fn make_tables(database: &Database) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write().map_err(convert)?;
+    transaction.set_quick_repair(true);
+    for table in [DOCUMENTS, CATALOGUE] {
+        transaction.open_table(table).map_err(convert)?;
+    }
+    transaction.commit().map_err(convert)
 }
 
 impl Snapshot {
@@ -195,9 +221,59 @@ impl Store for RedbStore {
         result
     }
 
+    fn picture(&self) -> Result<Box<dyn Picture>, StoreError> {
+        match &*self.opened.read() {
+            State::Open(opened) => Ok(Box::new(Frozen {
+                opening: self.openings.load(Ordering::Acquire),
+                snapshot: unpanicked(|| Snapshot::new(&opened.database))?,
+                openings: Arc::clone(&self.openings),
+            })),
+            State::Failed => Err(not_open()),
+            State::Closed => Err(StoreError::Closed),
+        }
+    }
+
     fn close(&self) {
         *self.opened.write() = State::Closed;
     }
+}
+
+/// One state, kept while commits go on.
+struct Frozen {
+    snapshot: Snapshot,
+    opening: u64,
+    openings: Arc<AtomicU64>,
+}
+
+impl Picture for Frozen {
+    fn walk(&self, space: Space, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        unpanicked(|| {
+            for pair in self.snapshot.table(space).range::<&[u8]>(..).map_err(convert)? {
+                let (key, value) = pair.map_err(convert)?;
+                if !each(key.value(), value.value()) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn is_valid(&self) -> bool {
+        // A database that was opened anew knows nothing of this one's readers, and gives away what they read.
+        self.opening == self.openings.load(Ordering::Acquire)
+    }
+}
+
+/// Compares the checksums of all pages; returns whether they agree. The file is repaired where that is possible.
+pub(crate) fn check_integrity(disk: &dyn Disk, cache_bytes: usize) -> Result<bool, StoreError> {
+    let file = disk.open(STORE_NAME).map_err(StoreError::Io)?;
+    unpanicked(|| {
+        let mut database = Database::builder()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(Backend(file))
+            .map_err(convert)?;
+        database.check_integrity().map_err(convert)
+    })
 }
 
 fn commit(opened: &Opened, changes: &[Change]) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! Tests of the engine as a whole: through its public face, on a disk that the test controls or on real files.
 
 mod answers;
+mod backups;
 mod crash;
 mod disk_full;
 mod files;
