@@ -137,6 +137,20 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Value>, BodyError> {
     }
 }
 
+/// Parses the payload of an import: an array, or its lines one after the other, as `_bulk` of Elasticsearch takes them.
+pub(super) fn parse_lines(body: &[u8]) -> Result<Option<Value>, BodyError> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_none_or(|first| *first == b'[') {
+        return parse(body);
+    }
+    let lines: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
+    let lines = lines.map_err(|error| BodyError::Json(error.to_string()))?;
+    match lines.as_slice() {
+        // The only line that can stand alone; another object is a body like any other.
+        [Value::Object(fields)] if !(fields.len() == 1 && fields.contains_key("delete")) => parse(body),
+        _ => Ok(Some(Value::Array(lines))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +200,22 @@ mod tests {
         assert!(matches!(inflate(bomb, Some("gzip"), BOUNDS), Err(BodyError::TooLarge(100))));
         assert!(matches!(inflate("no".into(), Some("gzip"), BOUNDS), Err(BodyError::Encoding(_))));
         assert!(matches!(inflate("no".into(), Some("br"), BOUNDS), Err(BodyError::Encoding(_))));
+    }
+
+    #[test]
+    fn an_import_may_come_in_lines() {
+        let lines = |text: &str| parse_lines(text.as_bytes()).map(Option::unwrap_or_default);
+        let two = serde_json::json!([{"index": {}}, {"a": 1}]);
+        for text in
+            ["{\"index\":{}}\n{\"a\":1}\n", "{\"index\":{}}\r\n\r\n{\"a\":1}", "[{\"index\":{}},{\"a\":1}]"]
+        {
+            assert_eq!(lines(text).unwrap(), two, "{text}");
+        }
+        assert_eq!(lines("{\"delete\":{}}\n").unwrap(), serde_json::json!([{"delete": {}}]));
+        assert_eq!(lines("{\"body\":[]}").unwrap(), serde_json::json!({"body": []}));
+        assert_eq!(lines("\n").unwrap(), Value::Null);
+        let torn = lines("{\"index\":{}}\n{\"a\":").unwrap_err().to_string();
+        assert!(torn.contains("line 2"), "{torn}");
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Dispatcher {
         if (found.route.controller, found.route.action) == ("broker", "importDefinitions") {
             bounds.bytes_max = bounds.bytes_max.max(DEFINITIONS_MAX_BYTES);
         }
-        match read_payload(&head, body, bounds).await {
+        let is_import = (found.route.controller, found.route.action) == ("bulk", "import");
+        match read_payload(&head, body, bounds, is_import).await {
             Ok(payload) => self.run(&head, found, payload, is_guarded).await,
             Err(error) => reply::page(status_of(&error), &error.to_string()),
         }
@@ -153,7 +154,12 @@ impl Dispatcher {
     }
 }
 
-async fn read_payload<S, B, E>(head: &Head, body: S, bounds: Bounds) -> Result<Option<Value>, BodyError>
+async fn read_payload<S, B, E>(
+    head: &Head,
+    body: S,
+    bounds: Bounds,
+    is_import: bool,
+) -> Result<Option<Value>, BodyError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
@@ -162,7 +168,7 @@ where
     let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let bytes = body::read(body, announced, bounds).await?;
     let bytes = body::inflate(bytes, head.header(CONTENT_ENCODING), bounds)?;
-    body::parse(&bytes)
+    if is_import { body::parse_lines(&bytes) } else { body::parse(&bytes) }
 }
 
 /// Makes one body of the payload, the query string and, over both, the path. What manages the server has neither documents
@@ -232,7 +238,12 @@ fn status_of(error: &BodyError) -> StatusCode {
 fn check_content_type(head: &Head) -> Result<(), String> {
     let Some(value) = head.headers.get(CONTENT_TYPE) else { return Ok(()) };
     let found = String::from_utf8_lossy(value.as_bytes());
-    if !found.to_ascii_lowercase().contains("application/json") {
+    // Imports come in lines too, which have a type of their own.
+    let is_lines = || {
+        let path = without_trailing_slash(&head.path).to_ascii_lowercase();
+        path.ends_with("/_bulk") && found.to_ascii_lowercase().contains("application/x-ndjson")
+    };
+    if !found.to_ascii_lowercase().contains("application/json") && !is_lines() {
         return Err(format!("Invalid request content-type. Expected \"application/json\", got: \"{found}\""));
     }
     let charset = found.split(';').skip(1).find_map(|parameter| {
@@ -281,6 +292,9 @@ mod tests {
             check_content_type(&head("text/plain")).unwrap_err(),
             "Invalid request content-type. Expected \"application/json\", got: \"text/plain\""
         );
+        assert!(check_content_type(&head("application/x-ndjson")).is_err());
+        let bulk = Head { path: "/api/1.0/i/_bulk/".to_owned(), ..head("application/x-ndjson") };
+        assert_eq!(check_content_type(&bulk), Ok(()));
         assert!(
             check_content_type(&head("application/json; charset=latin1"))
                 .unwrap_err()
