@@ -1,5 +1,6 @@
 //! The server: REST, configuration, command line, logging and the plugin manager, wired together.
 
+pub mod backup;
 pub mod config;
 pub mod listen;
 pub mod logging;

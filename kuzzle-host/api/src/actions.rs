@@ -154,6 +154,8 @@ static CONTROLLERS: &[Controller] = &[
             built("enableProtocol", server::enable_protocol),
             built("disableProtocol", server::disable_protocol),
             built("listProblems", server::list_problems),
+            built("exportDocuments", server::export_documents),
+            built("backup", server::backup),
         ],
     },
     Controller { names: &["bulk"], actions: &[built("import", bulk::import)] },

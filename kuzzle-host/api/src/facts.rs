@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kuzzle_documents::Pending;
 use serde_json::{Map, Value};
 
 /// The host's knowledge of itself, asked for by `read.serverInfo` each time it is called.
@@ -22,6 +23,17 @@ pub trait Facts: Send + Sync + 'static {
         Err(SwitchError::Unknown(format!("no protocol `{instance}` is declared")))
     }
 
+    /// Copies everything that is kept into a new directory, named by its absolute path; all that was answered before is in
+    /// it. Dropping the answer gives the copy up.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be used, as by default none can, or the disk fails. Nothing is left then.
+    fn backup(&self, directory: &str) -> Pending<Result<BackupFacts, BackupError>> {
+        let reason = format!("cannot back up to `{directory}`: this server keeps nothing");
+        Box::pin(std::future::ready(Err(BackupError::Refused(reason))))
+    }
+
     /// Returns the latest warnings and errors, the newest first; none by default.
     fn problems(&self) -> Vec<Problem> {
         Vec::new()
@@ -35,6 +47,26 @@ pub enum SwitchError {
     Unknown(String),
     /// What declares it is wrong, or cannot be written.
     Unusable(String),
+}
+
+/// A copy of everything that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackupFacts {
+    /// Where it is.
+    pub directory: String,
+    /// How many files it has.
+    pub files: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Why there is no copy; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupError {
+    /// It cannot be made there, or not now.
+    Refused(String),
+    /// It could not be made.
+    Failed(String),
 }
 
 /// A warning or an error of the server's log.

@@ -15,6 +15,8 @@ mod step;
 
 pub use actions::{ActionName, actions};
 pub use api::{Api, Limits};
-pub use facts::{CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError};
+pub use facts::{
+    BackupError, BackupFacts, CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError,
+};
 pub use origin::{Defaults, Origin};
 pub use statistics::{OpenConnection, Statistics, Traffic};

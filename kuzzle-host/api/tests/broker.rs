@@ -205,3 +205,58 @@ struct Nobody;
 impl kuzzle_broker::Waker for Nobody {
     fn ready(&self, _id: u64) {}
 }
+
+#[tokio::test]
+async fn a_collection_is_exported_page_by_page_as_it_is_stored() {
+    let server = Server::start();
+    for id in ["b", "a", "c\"quoted", "d"] {
+        let body = json!({"id": id, "nested": {"z": 1, "a": [1.50, 2]}});
+        let create = json!({
+            "controller": "write", "action": "create", "index": "i", "collection": "c", "_id": id, "body": body
+        });
+        assert_eq!(server.ask(create).await["status"], 200);
+    }
+    let page = |body: Value| {
+        let message = json!({
+            "controller": "server", "action": "exportDocuments", "index": "i", "collection": "c", "body": body
+        });
+        server.operate_message(message)
+    };
+    let first = page(json!({"size": 3})).await;
+    let documents = first["result"]["documents"].as_array().unwrap();
+    let ids: Vec<_> = documents.iter().map(|it| it["_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["a", "b", "c\"quoted"]);
+    assert_eq!(documents[0]["_source"], json!({"id": "a", "nested": {"z": 1, "a": [1.50, 2]}}));
+    assert_eq!(documents[0]["_version"], 1);
+    assert_eq!((&first["result"]["isLast"], &first["result"]["total"]), (&json!(false), &json!(4)));
+    // As a query string says it.
+    let last = page(json!({"after": "c\"quoted", "size": "3"})).await;
+    assert_eq!(
+        (&last["result"]["documents"][0]["_id"], &last["result"]["isLast"]),
+        (&json!("d"), &json!(true))
+    );
+    assert_error(
+        &page(json!({"size": 0})).await,
+        400,
+        "the argument `size` is `0`, expected a whole number from 1 to 10000",
+    );
+    let nowhere = json!({
+        "controller": "server", "action": "exportDocuments", "index": "none", "collection": "c"
+    });
+    assert_eq!(server.operate_message(nowhere).await["status"], 404);
+    let unnamed = json!({"controller": "server", "action": "exportDocuments", "index": "i"});
+    assert_eq!(server.operate_message(unnamed).await["status"], 400);
+}
+
+#[tokio::test]
+async fn a_backup_is_what_the_host_makes_of_it() {
+    let server = Server::start();
+    let made = server.operate("server", "backup", json!({"directory": "/backups/one"})).await;
+    assert_eq!(made["result"], json!({"directory": "/backups/one", "files": 3, "bytes": 10}));
+    let refused = server.operate("server", "backup", json!({"directory": "here"})).await;
+    assert_error(&refused, 409, "`here` is no absolute path");
+    let failed = server.operate("server", "backup", json!({"directory": "/full"})).await;
+    assert_error(&failed, 503, "the disk is full");
+    let unnamed = server.operate("server", "backup", json!({})).await;
+    assert_error(&unnamed, 400, "the argument `directory` is needed");
+}

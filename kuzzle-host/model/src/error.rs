@@ -279,6 +279,14 @@ registry! {
     "{reason}",
     "The file of the plugins has a mistake or cannot be written, so nothing was switched; the message has each mistake with its place.";
 
+    BackupRefused, backup_refused(reason), 409, "server.backup.refused",
+    "{reason}",
+    "The directory for the backup is not an absolute path, is there already, or lies within the data directory, or another backup is being made. Nothing was written.";
+
+    BackupFailed, backup_failed(reason), 503, "server.backup.failed",
+    "{reason}",
+    "The backup could not be written, because the disk is full, say, or what is kept could not be read. What was written of it was removed; the server goes on.";
+
     Internal, internal(reason), 500, "server.internal",
     "Internal error: {reason}",
     "A fault of the server; its log has more.";

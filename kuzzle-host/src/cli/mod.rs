@@ -1,6 +1,9 @@
 //! The command line.
 
 mod broker;
+mod export;
+mod import;
+mod offline;
 mod running;
 
 use std::fmt::Display;
@@ -13,6 +16,7 @@ use kuzzle_host::config::{self, Config, Sources};
 use kuzzle_host::logging;
 use kuzzle_host::plugins::commands;
 use kuzzle_host::server::{self, Failure, Surroundings};
+use running::Failed;
 
 /// Exit code when what was asked for is wrong: nothing was started or changed.
 const WRONG: u8 = 2;
@@ -62,6 +66,16 @@ enum Command {
         #[command(subcommand)]
         command: broker::BrokerCommand,
     },
+    /// Writes an index of the running server into a file of lines that `import` and `_bulk` take.
+    Export(export::Export),
+    /// Brings a file of such lines into the running server.
+    Import(import::Import),
+    /// Has the running server copy everything it keeps into a new folder.
+    Backup(offline::Backup),
+    /// Brings a backup back into an empty data directory, with no server running.
+    Restore(offline::Restore),
+    /// Reads everything in the data directory, or in a backup, and says what is damaged; with no server running.
+    Check,
     /// Shows the configuration.
     Config {
         #[command(subcommand)]
@@ -114,11 +128,12 @@ pub(crate) fn run() -> ExitCode {
     };
     match cli.command {
         Some(Command::Plugins { command }) => plugins(command, &config),
-        Some(Command::Broker { command }) => match broker::run(command, &config.rest_listen) {
-            Ok(text) => say(text.trim_end()),
-            Err(broker::Failed::Wrong(text)) => fail(WRONG, text),
-            Err(broker::Failed::Server(text)) => fail(FAILED, text),
-        },
+        Some(Command::Broker { command }) => said(broker::run(command, &config.rest_listen)),
+        Some(Command::Export(command)) => said(export::run(&command, &config.rest_listen)),
+        Some(Command::Import(command)) => said(import::run(&command, &config)),
+        Some(Command::Backup(command)) => said(offline::backup(&command, &config.rest_listen)),
+        Some(Command::Restore(command)) => said(offline::restore(&command, &data_dir(&config))),
+        Some(Command::Check) => said(offline::check(&data_dir(&config))),
         Some(Command::Config { .. }) | None => {
             let is_asked_for = config.plugins_file != Config::default().plugins_file;
             serve(&config, &unknown, cli.options.plugins.is_some() || is_asked_for)
@@ -199,6 +214,23 @@ fn data_dir(config: &Config) -> PathBuf {
 fn say(text: &str) -> ExitCode {
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
+}
+
+/// Prints what a command came to.
+fn said(done: Result<String, Failed>) -> ExitCode {
+    match done {
+        // What went to standard output itself.
+        Ok(text) if text.is_empty() => ExitCode::SUCCESS,
+        Ok(text) => say(text.trim_end()),
+        Err(failed) => failed_with(failed),
+    }
+}
+
+fn failed_with(failed: Failed) -> ExitCode {
+    match failed {
+        Failed::Wrong(text) => fail(WRONG, text),
+        Failed::Server(text) => fail(FAILED, text),
+    }
 }
 
 fn fail(code: u8, problem: impl Display) -> ExitCode {

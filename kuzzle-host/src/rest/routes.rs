@@ -107,6 +107,8 @@ pub(crate) static ROUTES: &[Route] = &[
     route(DELETE, "/_broker/sessions/:vhost/:name", "broker", "deleteSession"),
     route(GET, "/_server/protocols", "server", "listProtocols"),
     route(GET, "/_server/problems", "server", "listProblems"),
+    route(GET, "/_server/documents/:index/:collection", "server", "exportDocuments"),
+    route(POST, "/_server/backup", "server", "backup"),
     route(POST, "/_server/protocols/:protocol/enable", "server", "enableProtocol"),
     route(POST, "/_server/protocols/:protocol/disable", "server", "disableProtocol"),
     unversioned(GET, "/api/_serverInfo", "read", "serverInfo"),

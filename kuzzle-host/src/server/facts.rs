@@ -5,9 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kuzzle_api::{CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError};
+use kuzzle_api::{
+    BackupError, BackupFacts, CpuFacts, CpuTimes, Facts, PluginFacts, Problem, ServerFacts, SwitchError,
+};
+use kuzzle_documents::Pending;
 
 use super::VERSION;
+use crate::backup::Backups;
 use crate::logging;
 use crate::plugins::{Status, commands};
 
@@ -20,31 +24,26 @@ pub(super) struct HostFacts {
     plugins: Status,
     /// The file that declares the plugins.
     plugins_file: PathBuf,
+    backups: Backups,
 }
 
 impl HostFacts {
-    pub(super) fn new(started: Instant, plugins: Status, plugins_file: PathBuf) -> Self {
-        Self { started, plugins, plugins_file }
+    pub(super) fn new(started: Instant, plugins: Status, plugins_file: PathBuf, backups: Backups) -> Self {
+        Self { started, plugins, plugins_file, backups }
     }
 }
 
 impl Facts for HostFacts {
     fn server(&self) -> ServerFacts {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let (machine, process) = (read("/proc/meminfo"), read("/proc/self/status"));
-        let (machine, process) = (table(&machine), table(&process));
-        ServerFacts {
-            version: VERSION.to_owned(),
-            uptime: self.started.elapsed(),
-            memory_used_bytes: kibibytes(&process, "VmRSS"),
-            memory_total_bytes: kibibytes(&machine, "MemTotal"),
-            memory_free_bytes: kibibytes(&machine, "MemFree"),
-            cpus: cpus(&read("/proc/cpuinfo"), &read("/proc/stat")),
-        }
+        of_process(self.started)
     }
 
     fn plugins(&self) -> Vec<PluginFacts> {
         self.plugins.facts()
+    }
+
+    fn backup(&self, directory: &str) -> Pending<Result<BackupFacts, BackupError>> {
+        self.backups.start(directory)
     }
 
     fn set_enabled(&self, instance: &str, enabled: bool) -> Result<String, SwitchError> {
@@ -60,6 +59,20 @@ impl Facts for HostFacts {
 
     fn problems(&self) -> Vec<Problem> {
         logging::problems()
+    }
+}
+
+fn of_process(started: Instant) -> ServerFacts {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let (machine, process) = (read("/proc/meminfo"), read("/proc/self/status"));
+    let (machine, process) = (table(&machine), table(&process));
+    ServerFacts {
+        version: VERSION.to_owned(),
+        uptime: started.elapsed(),
+        memory_used_bytes: kibibytes(&process, "VmRSS"),
+        memory_total_bytes: kibibytes(&machine, "MemTotal"),
+        memory_free_bytes: kibibytes(&machine, "MemFree"),
+        cpus: cpus(&read("/proc/cpuinfo"), &read("/proc/stat")),
     }
 }
 
@@ -120,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_process_has_memory() {
-        let facts = HostFacts::new(Instant::now(), Status::default(), PathBuf::new()).server();
+        let facts = of_process(Instant::now());
         assert!(facts.memory_used_bytes > 0 && facts.memory_total_bytes > facts.memory_used_bytes);
     }
 }

@@ -16,6 +16,7 @@ use kuzzle_broker::{Limits as BrokerLimits, Options as BrokerOptions};
 use kuzzle_documents::{Documents, Options as StoreOptions, SyncPolicy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::backup::{self, Backups};
 use crate::config::{Config, SyncChoice};
 use crate::listen::{bind, check_exposure};
 use crate::messaging::Messaging;
@@ -64,13 +65,19 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
         check_exposure(*address, config.security_open_network)
             .map_err(|error| Failure::Configuration(format!("error: REST on {address} is {error}")))?;
     }
+    if backup::is_interrupted(data) {
+        return Err(Failure::Environment(format!(
+            "error: `{}` holds a restore that was cut off; run `kuzzle-host restore` again",
+            data.display()
+        )));
+    }
     let tls = tls(config)?;
     let plan = Plan::read(&config.plugins_file, !is_plugins_file_asked_for, &config.plugins_dirs.0, data)
         .map_err(|errors| Failure::Configuration(format!("{errors}; nothing was started")))?;
     // The disk and the plugins are waited for at the same time.
     let (documents, checked) = std::thread::scope(|scope| {
         let checked = scope.spawn(|| plan.check());
-        let documents = Documents::open(&data.join("documents"), store_options(config));
+        let documents = Documents::open(&data.join(backup::DOCUMENTS), store_options(config));
         (documents, checked.join())
     });
     match checked {
@@ -81,12 +88,14 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
         Err(_) => return Err(Failure::Environment("error: checking the plugins' settings panicked".into())),
     }
     let documents = documents.map_err(|error| Failure::Environment(format!("error: {error}")))?;
-    let messaging = Messaging::open(&data.join("broker"), broker_options(config))
+    let messaging = Messaging::open(&data.join(backup::BROKER), broker_options(config))
         .map_err(|reason| Failure::Environment(format!("error: {reason}")))?;
     let listeners = rest_listeners(&config.rest_listen)?;
     let runtime = runtime(config)?;
     let status = Status::default();
-    let facts = Arc::new(HostFacts::new(started, status.clone(), config.plugins_file.clone()));
+    let backups = Backups::new(data, documents.clone(), messaging.broker().clone());
+    let facts =
+        Arc::new(HostFacts::new(started, status.clone(), config.plugins_file.clone(), backups.clone()));
     let api = Api::new(documents.clone(), messaging.broker().clone(), limits(config), facts);
     let result = runtime.block_on(async {
         let rest = Rest::start(listeners, api.clone(), rest_options(config, tls))
@@ -107,6 +116,7 @@ pub fn run(config: &Config, data: &Path, is_plugins_file_asked_for: bool) -> Res
     });
     // Blocking work of a connection that was cut is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    backups.close();
     messaging.close();
     documents.close();
     if result.is_ok() {

@@ -13,10 +13,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use kuzzle_api::{
-    Api, CpuFacts, CpuTimes, Facts, Limits, Origin, PluginFacts, Problem, ServerFacts, SwitchError,
+    Api, BackupError, BackupFacts, CpuFacts, CpuTimes, Facts, Limits, Origin, PluginFacts, Problem,
+    ServerFacts, SwitchError,
 };
 use kuzzle_broker::{Broker, NoHost, SystemClock};
-use kuzzle_documents::{Documents, Options, SyncPolicy};
+use kuzzle_documents::{Documents, Options, Pending, SyncPolicy};
 use kuzzle_model::{Response, ids};
 use serde_json::{Value, json};
 
@@ -49,7 +50,11 @@ impl Server {
 
     /// Sends a request as an operator and returns the answer.
     pub(crate) async fn operate(&self, controller: &str, action: &str, body: Value) -> Value {
-        let message = json!({"controller": controller, "action": action, "body": body});
+        self.operate_message(json!({"controller": controller, "action": action, "body": body})).await
+    }
+
+    /// Sends a whole message as an operator and returns the answer.
+    pub(crate) async fn operate_message(&self, message: Value) -> Value {
         let origin = Origin { is_operator: true, ..origin() };
         read(&self.api.handle_message(message.to_string().as_bytes(), origin).await)
     }
@@ -147,6 +152,17 @@ impl Facts for Host {
             },
             PluginFacts { name: "drums".into(), ..PluginFacts::default() },
         ]
+    }
+
+    fn backup(&self, directory: &str) -> Pending<Result<BackupFacts, BackupError>> {
+        let made = match directory {
+            "/full" => Err(BackupError::Failed("the disk is full".into())),
+            _ if directory.starts_with('/') => {
+                Ok(BackupFacts { directory: directory.to_owned(), files: 3, bytes: 10 })
+            }
+            _ => Err(BackupError::Refused(format!("`{directory}` is no absolute path"))),
+        };
+        Box::pin(std::future::ready(made))
     }
 
     fn set_enabled(&self, instance: &str, enabled: bool) -> Result<String, SwitchError> {

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use kuzzle_host::table::{aligned, plain};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::running;
+use super::running::{self, Failed, encoded};
 use columns::Listing;
 
 /// Items that are asked for at once; the server gives no more.
@@ -123,14 +122,6 @@ pub(super) struct Queue {
     vhost: String,
 }
 
-/// Why a command failed: what to print.
-pub(super) enum Failed {
-    /// What was asked for is wrong, or refused.
-    Wrong(String),
-    /// No server answers, or it cannot do it now.
-    Server(String),
-}
-
 /// Does what is asked, by a request to the server that listens on one of `addresses`. Returns what to print.
 pub(super) fn run(command: BrokerCommand, addresses: &[SocketAddr]) -> Result<String, Failed> {
     let server = Server { addresses };
@@ -191,22 +182,7 @@ impl Server<'_> {
     /// The result of a request below `/_broker`.
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
         let path = format!("/api/1.0/_broker{path}");
-        let mut answer = running::request(self.addresses, method, &path, body)
-            .map_err(|reason| Failed::Server(format!("error: {reason}")))?;
-        let error = &answer["error"];
-        if error.is_null() {
-            return Ok(answer["result"].take());
-        }
-        let mut text = format!("error: {}", plain(error["message"].as_str().unwrap_or("no reason given")));
-        for part in error["errors"].as_array().into_iter().flatten() {
-            let words = |field: &str| plain(part[field].as_str().unwrap_or_default());
-            // Writing to a string cannot fail.
-            let _ = write!(text, "\n  {}: {}", words("pointer"), words("message"));
-        }
-        match answer["status"].as_u64() {
-            Some(500..) => Err(Failed::Server(text)),
-            _ => Err(Failed::Wrong(text)),
-        }
+        running::result(self.addresses, method, &path, body)
     }
 
     fn list(&self, listing: &Listing, list: &List) -> Result<String, Failed> {
@@ -273,10 +249,6 @@ impl Queue {
     fn path(&self) -> String {
         format!("/queues/{}/{}", encoded(&self.vhost), encoded(&self.name))
     }
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn pretty(value: &Value) -> String {
