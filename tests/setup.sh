@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # command=package
-NEEDED="curl=curl nc.openbsd=netcat-openbsd nc.traditional=netcat-traditional ip=iproute2 unshare=util-linux nsenter=util-linux mount=mount kill=procps
+NEEDED="curl=curl nc.openbsd=netcat-openbsd nc.traditional=netcat-traditional ip=iproute2 unshare=util-linux nsenter=util-linux mount=mount kill=procps script=bsdutils
     node=nodejs npm=npm python3=python3 chromium=chromium cc=gcc c++=g++ amqp-publish=amqp-tools
     mosquitto_pub=mosquitto-clients rabbitmqctl=rabbitmq-server"
 
