@@ -57,7 +57,7 @@ impl std::error::Error for BackupError {}
 impl Documents {
     /// Copies all documents, mappings and names into a new data directory, while reads and writes go on. Every write that
     /// was answered before this call is in the copy, and it holds the state of one moment. `to` is made where it is
-    /// missing, and must be empty. The index of searches is left out: it is made again from the documents.
+    /// missing, and must be empty.
     ///
     /// The contents of the files are on stable storage when this returns. `goes_on` is asked now and then and ends the
     /// copying by saying no. Blocks the calling thread for as long as the disk takes.

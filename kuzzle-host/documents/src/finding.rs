@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use kuzzle_search::{Document, Execution, Mapping, Matcher, Prepared, Search, SearchResult};
+use kuzzle_search::{Document, Execution, Mapping, Prepared, Search, SearchResult};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -58,9 +58,8 @@ impl Place {
         search: &Search,
         cancelled: &Cancelled,
     ) -> Result<SearchResult, Error> {
-        let empty = Arc::default();
-        let mapping = self.found.as_ref().map_or(&empty, |found| &found.mapping);
-        let mut run = search.start(execution(mapping, cancelled))?;
+        let mapping = self.mapping();
+        let mut run = search.start(execution(&mapping, cancelled))?;
         if !run.needs_counts() {
             self.each(shared, cancelled, &mut |document| Ok(run.push(document)?))?;
         } else if let Some(few) = self.few(shared, cancelled)? {
@@ -106,9 +105,8 @@ impl Place {
         cancelled: &Cancelled,
         then: &mut dyn FnMut(&Document),
     ) -> Result<(), Error> {
-        let empty = Arc::default();
-        let mapping = self.found.as_ref().map_or(&empty, |found| &found.mapping);
-        let mut matcher: Matcher<'_> = search.matcher(execution(mapping, cancelled))?;
+        let mapping = self.mapping();
+        let mut matcher = search.matcher(execution(&mapping, cancelled))?;
         if matcher.needs_counts() {
             self.each(shared, cancelled, &mut |document| Ok(matcher.count(&document)?))?;
         }
@@ -118,6 +116,11 @@ impl Place {
             }
             Ok(())
         })
+    }
+
+    /// That of a missing collection is empty.
+    fn mapping(&self) -> Arc<Mapping> {
+        self.found.as_ref().map(|found| Arc::clone(&found.mapping)).unwrap_or_default()
     }
 
     /// The documents, if there are few.
